@@ -1,0 +1,93 @@
+/**
+ * Every number of the protocol, with its reason. `PROTOCOL.md` repeats the table and a test compares the two.
+ *
+ * Sizes are bytes, times are milliseconds.
+ */
+import { assert } from "./assert.ts";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** The WebSocket subprotocol. It carries the version: a peer that lacks it fails the upgrade. */
+export const PROTOCOL = "sluice.v1";
+
+/** The largest WebSocket message either end accepts. workerd takes 32 MiB; one such message would be a quarter of an object's memory. */
+export const MAX_MESSAGE_BYTES = 1 * MiB;
+
+/** A sender stops adding frames to a message here: 256 KiB costs half the CPU per byte of 64 KiB in workerd, larger ones gain nothing. */
+export const MESSAGE_TARGET_BYTES = 256 * KiB;
+
+/** The largest payload of one DATA frame that a receiver accepts. */
+export const MAX_DATA_BYTES = 256 * KiB;
+
+/** The DATA payload a sender cuts when one stream alone is ready: the size of a socket read on either end. */
+export const ALONE_DATA_BYTES = 64 * KiB;
+
+/** The DATA payload (and the turn) when several streams are ready: 16 KiB is 6 ms of a 20 Mbit/s line, a fair wait for a small answer. */
+export const SHARED_DATA_BYTES = 16 * KiB;
+
+/** The largest encoded head or control frame, checked before anything is decoded. Half of Cloudflare's 128 KB header limit. */
+export const MAX_HEAD_BYTES = 64 * KiB;
+
+/** The most header fields (or trailer fields) in one frame: what a list costs is its count as much as its bytes. */
+export const MAX_HEADER_FIELDS = 256;
+
+/** The longest method name. The longest registered one (UPDATEREDIRECTREF) has 17 characters. */
+export const MAX_METHOD_CHARS = 32;
+
+/** The longest request target. Cloudflare refuses URLs above 16 KB before they reach a Worker. */
+export const MAX_PATH_CHARS = 16 * KiB;
+
+/** The longest note in CANCEL or GOAWAY: a sentence for a log, no more. */
+export const MAX_NOTE_CHARS = 256;
+
+/** The longest session id or software name in HELLO. */
+export const MAX_NAME_CHARS = 128;
+
+/** The most streams open at once on one session. The edge's budget has room for the smallest window of each. */
+export const MAX_STREAMS = 2048;
+
+/** Stream ids count up from 1 and are never used twice; at this one the session drains and is replaced. */
+export const MAX_STREAM_ID = 2 ** 31 - 1;
+
+/** The most credit a sender may hold for one half (RFC 9113 section 6.9.1 has the same bound). */
+export const MAX_CREDIT_BYTES = 2 ** 31 - 1;
+
+/** The memory one session may promise to senders: window bytes reserved plus body bytes not yet consumed. An object has 128 MB. */
+export const BUDGET_BYTES = 32 * MiB;
+
+/** Credit of a new stream's incoming body while the budget is at least three quarters free. */
+export const INITIAL_WINDOW_BYTES = 64 * KiB;
+
+/** The same while the budget is between a quarter and three quarters free: 500 stalled readers hold half of the budget, not all. */
+export const BUSY_WINDOW_BYTES = 32 * KiB;
+
+/** The smallest window, when less than a quarter of the budget is free: `MAX_STREAMS` of them are that quarter. */
+export const MIN_WINDOW_BYTES = 4 * KiB;
+
+/** The largest window: 100 MB/s at 80 ms, 53 MB/s at 150 ms, and half of the budget for one stream. */
+export const MAX_WINDOW_BYTES = 16 * MiB;
+
+/** A reader that took this many bytes of a body is no stalled reader behind full socket buffers (5 MB on loopback): it may use the last of the budget. */
+export const PROVEN_READER_BYTES = 8 * MiB;
+
+/** Credit for a request body before the agent says more; `MAX_STREAMS` of them are the whole budget. */
+export const REQUEST_CREDIT_BYTES = 16 * KiB;
+
+/** Round trips are taken to be at least this long when windows are sized: below it the ends' own event loops are the delay. */
+export const MIN_RTT_MS = 5;
+
+/** Bytes of one body that wait for a turn before its writer is asked to pause. */
+export const OUTBOX_BYTES = 128 * KiB;
+
+/** A peer that was silent this long while streams are open is asked for a sign of life (PING). */
+export const PING_AFTER_MS = 10_000;
+
+/** A peer that was silent this long while streams are open is taken for dead. */
+export const DEAD_AFTER_MS = 25_000;
+
+assert(MESSAGE_TARGET_BYTES + MAX_DATA_BYTES + 16 <= MAX_MESSAGE_BYTES, "a message that meets its target fits the limit");
+assert(MIN_WINDOW_BYTES * MAX_STREAMS <= BUDGET_BYTES / 4, "the last quarter of the budget holds the smallest window of every stream");
+assert(REQUEST_CREDIT_BYTES * MAX_STREAMS <= BUDGET_BYTES, "request credit given without asking fits the budget");
+assert(MAX_PATH_CHARS < MAX_HEAD_BYTES, "the longest path fits a head");
+assert(DEAD_AFTER_MS > PING_AFTER_MS, "a peer is asked before it is given up");
