@@ -77,6 +77,9 @@ export const REQUEST_CREDIT_BYTES = 16 * KiB;
 /** Round trips are taken to be at least this long when windows are sized: below it the ends' own event loops are the delay. */
 export const MIN_RTT_MS = 5;
 
+/** Control frames that may wait for a peer that does not read: a few for each stream it may open. Beyond it the session ends. */
+export const MAX_QUEUED_FRAMES = 10_000;
+
 /** Bytes of one body that wait for a turn before its writer is asked to pause. */
 export const OUTBOX_BYTES = 128 * KiB;
 
@@ -86,8 +89,17 @@ export const PING_AFTER_MS = 10_000;
 /** A peer that was silent this long while streams are open is taken for dead. */
 export const DEAD_AFTER_MS = 25_000;
 
-assert(MESSAGE_TARGET_BYTES + MAX_DATA_BYTES + 16 <= MAX_MESSAGE_BYTES, "a message that meets its target fits the limit");
-assert(MIN_WINDOW_BYTES * MAX_STREAMS <= BUDGET_BYTES / 4, "the last quarter of the budget holds the smallest window of every stream");
-assert(REQUEST_CREDIT_BYTES * MAX_STREAMS <= BUDGET_BYTES, "request credit given without asking fits the budget");
+assert(
+  MESSAGE_TARGET_BYTES + MAX_DATA_BYTES + 16 <= MAX_MESSAGE_BYTES,
+  "a message that meets its target fits the limit",
+);
+assert(
+  MIN_WINDOW_BYTES * MAX_STREAMS <= BUDGET_BYTES / 4,
+  "the last quarter of the budget holds the smallest window of every stream",
+);
+assert(
+  REQUEST_CREDIT_BYTES * MAX_STREAMS <= BUDGET_BYTES,
+  "request credit given without asking fits the budget",
+);
 assert(MAX_PATH_CHARS < MAX_HEAD_BYTES, "the longest path fits a head");
 assert(DEAD_AFTER_MS > PING_AFTER_MS, "a peer is asked before it is given up");

@@ -1,0 +1,190 @@
+/**
+ * The two bodies of an exchange as a shell meets them: bytes to take, bytes to write, and a promise when it must wait.
+ */
+import { assert } from "./assert.ts";
+import type { TunnelError } from "./errors.ts";
+import type { HeaderList } from "./frame.ts";
+import { OUTBOX_BYTES } from "./limits.ts";
+import type { Mux } from "./mux.ts";
+import type { Stream } from "./stream.ts";
+
+/** What bodies need of the session that carries them. */
+export interface Host {
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+  /** The session's round trip; 0 while it is not known. */
+  rttMs(): number;
+  /** Something may have become ready to send. */
+  wake(): void;
+}
+
+const settled = Promise.resolve();
+
+/** A promise for one waiter at a time, made only when somebody waits. */
+class Waiter {
+  #pending: PromiseWithResolvers<void> | undefined;
+
+  wait(): Promise<void> {
+    assert(this.#pending === undefined, "a body has one reader and one writer");
+    this.#pending = Promise.withResolvers();
+    return this.#pending.promise;
+  }
+
+  get waiting(): boolean {
+    return this.#pending !== undefined;
+  }
+
+  resolve(): void {
+    this.#pending?.resolve();
+    this.#pending = undefined;
+  }
+
+  reject(error: TunnelError): void {
+    this.#pending?.reject(error);
+    this.#pending = undefined;
+  }
+}
+
+/** The body that arrives: the answer's at the edge, the request's at the agent. */
+export class IncomingBody<Owner = unknown> implements AsyncIterable<Uint8Array> {
+  readonly #mux: Mux<Owner>;
+  readonly #stream: Stream<Owner>;
+  readonly #host: Host;
+  readonly #reader = new Waiter();
+  #error: TunnelError | undefined;
+
+  constructor(mux: Mux<Owner>, stream: Stream<Owner>, host: Host) {
+    this.#mux = mux;
+    this.#stream = stream;
+    this.#host = host;
+  }
+
+  /**
+   * The next chunk, or undefined when none is here now. The chunk taken before counts as consumed from now on and its
+   * credit goes back, so at most one chunk is with the reader.
+   */
+  take(): Uint8Array | undefined {
+    if (this.#error !== undefined) return undefined;
+    const chunk = this.#mux.read(this.#stream, this.#host.now(), this.#host.rttMs());
+    if (this.#stream.creditListed) this.#host.wake();
+    return chunk;
+  }
+
+  /** Whether every byte was taken and the sender ended the body well. */
+  get ended(): boolean {
+    return this.#error === undefined && this.#stream.inbox.drained;
+  }
+
+  /** Whether the whole body is here: a small answer can be used without a stream. */
+  get complete(): boolean {
+    return this.#error === undefined && this.#stream.inbox.state === "ended";
+  }
+
+  /** Bytes that have arrived and are not consumed. */
+  get bufferedBytes(): number {
+    return this.#stream.inbox.credit.bufferedBytes;
+  }
+
+  /** The trailer fields, once `ended`. */
+  get trailers(): HeaderList {
+    return this.#stream.inbox.trailers;
+  }
+
+  /**
+   * Resolves when `take()` would give a chunk or the body has ended. One waiter at a time.
+   * @throws TunnelError (as rejection) that cut the body.
+   */
+  ready(): Promise<void> {
+    if (this.#error !== undefined) return Promise.reject(this.#error);
+    const { inbox } = this.#stream;
+    return inbox.readable || inbox.drained ? settled : this.#reader.wait();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
+    for (;;) {
+      const chunk = this.take();
+      if (chunk !== undefined) yield chunk;
+      else if (this.ended) return;
+      else await this.ready();
+    }
+  }
+
+  /** Called by the exchange: something arrived. */
+  notify(): void {
+    this.#reader.resolve();
+  }
+
+  /** Called by the exchange: what is not here yet will not come. A body that ended well stays readable. */
+  fail(error: TunnelError): void {
+    if (this.#stream.inbox.state !== "ended") this.drop(error);
+  }
+
+  /** Called by the exchange: nobody will read on. */
+  drop(error: TunnelError): void {
+    this.#error = error;
+    this.#reader.reject(error);
+  }
+}
+
+/** The body that leaves: the request's at the edge, the answer's at the agent. */
+export class OutgoingBody<Owner = unknown> {
+  readonly #mux: Mux<Owner>;
+  readonly #stream: Stream<Owner>;
+  readonly #host: Host;
+  readonly #writer = new Waiter();
+  #error: TunnelError | undefined;
+
+  constructor(mux: Mux<Owner>, stream: Stream<Owner>, host: Host) {
+    this.#mux = mux;
+    this.#stream = stream;
+    this.#host = host;
+  }
+
+  /**
+   * Queues bytes, which are not copied and must be left alone afterwards. Returns whether more may follow at once;
+   * when not, wait for `ready()`. After a cancel the bytes are dropped.
+   */
+  write(bytes: Uint8Array): boolean {
+    if (this.#error !== undefined) return false;
+    this.#mux.write(this.#stream, bytes);
+    this.#host.wake();
+    return this.#writable(OUTBOX_BYTES);
+  }
+
+  /** All is written. When the head's length was exact and the bytes differ, the stream is cancelled: `body-mismatch`. */
+  end(trailers: HeaderList = []): void {
+    if (this.#error !== undefined) return;
+    this.#mux.end(this.#stream, trailers);
+    this.#host.wake();
+  }
+
+  /** Bytes written that have not had credit or their turn yet. */
+  get queuedBytes(): number {
+    return this.#stream.outbox.queuedBytes;
+  }
+
+  /**
+   * Resolves when more may be written: the queue is half empty and the peer has given credit. One waiter at a time.
+   * @throws TunnelError (as rejection) that ended the stream.
+   */
+  ready(): Promise<void> {
+    if (this.#error !== undefined) return Promise.reject(this.#error);
+    return this.#writable(OUTBOX_BYTES / 2) ? settled : this.#writer.wait();
+  }
+
+  #writable(mostQueuedBytes: number): boolean {
+    const { outbox } = this.#stream;
+    return outbox.queuedBytes < mostQueuedBytes && outbox.credit.bytes > 0;
+  }
+
+  /** Called by the exchange: credit came, or queued bytes went out. */
+  notify(): void {
+    if (this.#writer.waiting && this.#writable(OUTBOX_BYTES / 2)) this.#writer.resolve();
+  }
+
+  /** Called by the exchange: nothing more can be sent. */
+  fail(error: TunnelError): void {
+    this.#error = error;
+    this.#writer.reject(error);
+  }
+}

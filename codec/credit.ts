@@ -1,0 +1,137 @@
+/**
+ * Credit: how many bytes of one body a sender may still send, seen from both ends.
+ *
+ * Credit is given back on consumption, never on receipt; it is the only backpressure there is. A window is sized so
+ * that the sender never waits for credit on a path of the measured round trip at the measured rate, and no larger:
+ * what is beyond that would only wait in queues.
+ */
+import { assert } from "./assert.ts";
+import type { Budget } from "./budget.ts";
+import { BUSY_WINDOW_BYTES, MAX_CREDIT_BYTES, MIN_RTT_MS } from "./limits.ts";
+
+/** The sender's side. */
+export class SendCredit {
+  #bytes: number;
+
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Adds what a CREDIT frame gave. False when the sum is beyond the protocol's bound: the peer's fault. */
+  add(bytes: number): boolean {
+    if (this.#bytes + bytes > MAX_CREDIT_BYTES) return false;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  spend(bytes: number): void {
+    this.#bytes -= bytes;
+    assert(this.#bytes >= 0, "a sender never spends more than it was given");
+  }
+}
+
+/** The receiver's side. Invariant: `granted + buffered <= window`, and the budget holds `window` for it until closed. */
+export class ReceiveCredit {
+  readonly #budget: Budget;
+  #windowBytes: number;
+  /** Credit the sender holds or that is on its way there. */
+  #grantedBytes: number;
+  /** Received and not consumed. */
+  #bufferedBytes = 0;
+  /** Consumed in all. */
+  #takenBytes = 0;
+  #closed = false;
+  #epochStartMs: number;
+  #epochTakenBytes = 0;
+
+  /** `windowBytes` is reserved in `budget` already, and the sender knows of it. */
+  constructor(budget: Budget, windowBytes: number, nowMs: number) {
+    this.#budget = budget;
+    this.#windowBytes = windowBytes;
+    this.#grantedBytes = windowBytes;
+    this.#epochStartMs = nowMs;
+  }
+
+  get windowBytes(): number {
+    return this.#windowBytes;
+  }
+
+  get bufferedBytes(): number {
+    return this.#bufferedBytes;
+  }
+
+  get grantedBytes(): number {
+    return this.#grantedBytes;
+  }
+
+  /** Bytes arrived. False when the sender had no credit for them: its fault. */
+  receive(bytes: number): boolean {
+    if (bytes > this.#grantedBytes) return false;
+    this.#grantedBytes -= bytes;
+    this.#bufferedBytes += bytes;
+    return true;
+  }
+
+  /** The reader consumed bytes. Returns the credit to give the sender now; 0 when it is not yet worth a frame. */
+  consume(bytes: number, nowMs: number, rttMs: number): number {
+    this.#bufferedBytes -= bytes;
+    assert(this.#bufferedBytes >= 0, "a reader consumes only what has arrived");
+    this.#takenBytes += bytes;
+    if (this.#closed) {
+      this.#budget.release(bytes);
+      return 0;
+    }
+    this.#resize(bytes, nowMs, Math.max(rttMs, MIN_RTT_MS));
+    const missing = this.#windowBytes - this.#grantedBytes - this.#bufferedBytes;
+    if (missing * 2 < this.#windowBytes) return 0;
+    this.#grantedBytes += missing;
+    return missing;
+  }
+
+  /**
+   * Once a round trip: twice what was consumed in it is the window that keeps the sender busy. A reader held up by
+   * its window consumes one window a round trip, so the window doubles until the reader or the path is the limit.
+   */
+  #resize(bytes: number, nowMs: number, rttMs: number): void {
+    this.#epochTakenBytes += bytes;
+    const elapsedMs = nowMs - this.#epochStartMs;
+    if (elapsedMs < rttMs) return;
+    const target = Math.ceil((2 * this.#epochTakenBytes * rttMs) / elapsedMs);
+    if (target > this.#windowBytes) {
+      this.#windowBytes += this.#budget.grow(this.#windowBytes, target, this.#takenBytes);
+    } else if (this.#budget.scarce) {
+      this.#shrink(Math.max(target, BUSY_WINDOW_BYTES));
+    }
+    this.#epochStartMs = nowMs;
+    this.#epochTakenBytes = 0;
+  }
+
+  /** Gives up what of the window is neither granted nor buffered, down to `floorBytes`. */
+  #shrink(floorBytes: number): void {
+    const least = Math.max(floorBytes, this.#grantedBytes + this.#bufferedBytes);
+    const surplus = this.#windowBytes - least;
+    if (surplus <= 0) return;
+    this.#windowBytes -= surplus;
+    this.#budget.release(surplus);
+  }
+
+  /** The body has ended: no more will arrive, and the budget keeps only what is still to be consumed. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#budget.release(this.#windowBytes - this.#bufferedBytes);
+    this.#grantedBytes = 0;
+    this.#windowBytes = 0;
+  }
+
+  /** The body was cancelled: what has arrived is dropped, and nothing is reserved for it any more. */
+  discard(): void {
+    this.close();
+    this.#budget.release(this.#bufferedBytes);
+    this.#bufferedBytes = 0;
+  }
+}

@@ -1,0 +1,354 @@
+/**
+ * All streams of one session: `receive(frame)` says what happened, `poll()` says what to send next.
+ *
+ * It never sees bytes of the wire (`wire.ts`), a socket, a promise or a clock: time is an argument. Output is fetched,
+ * never called back, so that a shell can batch it and hold it back while its socket is full.
+ */
+import { unreachable } from "./assert.ts";
+import type { Budget } from "./budget.ts";
+import { ReceiveCredit, SendCredit } from "./credit.ts";
+import { type ErrorCode, TunnelError } from "./errors.ts";
+import type { Frame, HeaderList, RequestHead, ResponseHead } from "./frame.ts";
+import { Inbox } from "./inbox.ts";
+import { MAX_QUEUED_FRAMES, MAX_STREAM_ID } from "./limits.ts";
+import { Outbox } from "./outbox.ts";
+import { Queue } from "./queue.ts";
+import { Stream } from "./stream.ts";
+import { Turns } from "./turns.ts";
+
+export interface MuxOptions {
+  /** How many streams the peer may have open at once; 0 where the peer opens none. */
+  readonly acceptStreams: number;
+  /** The credit that our HELLO gives the peer for each request body. */
+  readonly requestCreditBytes: number;
+  readonly budget: Budget;
+}
+
+/** What a received frame changed, for whoever speaks for the stream. */
+export type MuxEvent<Owner> =
+  | { readonly kind: "opened"; readonly stream: Stream<Owner> }
+  | { readonly kind: "answered"; readonly stream: Stream<Owner>; readonly head: ResponseHead }
+  /** The incoming body has something new: data, or its end. */
+  | { readonly kind: "arrived"; readonly stream: Stream<Owner> }
+  /** There is new credit for the outgoing body. */
+  | { readonly kind: "credited"; readonly stream: Stream<Owner> }
+  | {
+      readonly kind: "cancelled";
+      readonly stream: Stream<Owner>;
+      readonly code: ErrorCode;
+      readonly note: string;
+    }
+  | { readonly kind: "draining"; readonly code: ErrorCode; readonly note: string }
+  | { readonly kind: "ponged"; readonly token: number };
+
+export class Mux<Owner> {
+  readonly budget: Budget;
+  readonly #options: MuxOptions;
+  readonly #streams = new Map<number, Stream<Owner>>();
+  readonly #turns = new Turns<Stream<Owner>>();
+  /** Heads, cancels and the like: they go before any data. */
+  readonly #control = new Queue<Frame>();
+  /** Streams with credit to give; the sum waits in the inbox, so that a slow socket never queues many frames. */
+  readonly #credits = new Queue<Stream<Owner>>();
+  #pong: number | undefined;
+  #highestId = 0;
+  #peerStreams = 0;
+  #peerRequestCreditBytes = 0;
+  #peerDraining = false;
+  #draining = false;
+
+  constructor(options: MuxOptions) {
+    this.#options = options;
+    this.budget = options.budget;
+  }
+
+  /** What the peer's HELLO allows us. */
+  allow(maxStreams: number, requestCreditBytes: number): void {
+    this.#peerStreams = maxStreams;
+    this.#peerRequestCreditBytes = requestCreditBytes;
+  }
+
+  /** Streams that are not over. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  find(id: number): Stream<Owner> | undefined {
+    return this.#streams.get(id);
+  }
+
+  get streams(): IterableIterator<Stream<Owner>> {
+    return this.#streams.values();
+  }
+
+  /** Whether the peer takes no new streams from us. */
+  get peerDraining(): boolean {
+    return this.#peerDraining;
+  }
+
+  /** Whether all stream ids are used up: the session has to begin anew before the next stream. */
+  get exhausted(): boolean {
+    return this.#highestId >= MAX_STREAM_ID;
+  }
+
+  /** Whether the peer makes us queue frames faster than it reads them, beyond what honest use needs. */
+  get flooded(): boolean {
+    return this.#control.length > MAX_QUEUED_FRAMES;
+  }
+
+  /**
+   * Opens a stream with a request.
+   * @throws TunnelError `draining` or `overloaded`: nothing was sent, so the request may go elsewhere.
+   */
+  open(head: RequestHead, nowMs: number): Stream<Owner> {
+    if (this.#peerDraining || this.exhausted) throw new TunnelError("draining");
+    if (this.#streams.size >= this.#peerStreams) {
+      throw new TunnelError("overloaded", `${this.#peerStreams} streams are open`);
+    }
+    const windowBytes = this.budget.admit();
+    if (windowBytes === 0) throw new TunnelError("overloaded", "the memory budget is used up");
+    const inbox = new Inbox(new ReceiveCredit(this.budget, windowBytes, nowMs));
+    const outbox = new Outbox(new SendCredit(this.#peerRequestCreditBytes));
+    const stream = new Stream<Owner>(++this.#highestId, head, inbox, outbox);
+    outbox.announce(head.length);
+    this.#streams.set(stream.id, stream);
+    this.#queue({ kind: "request", stream: stream.id, credit: windowBytes, head });
+    return stream;
+  }
+
+  /** Answers a stream that the peer opened. */
+  respond(stream: Stream<Owner>, head: ResponseHead): void {
+    if (stream.outbox.state === "cancelled") return;
+    stream.outbox.announce(head.length);
+    this.#queue({ kind: "response", stream: stream.id, head });
+    this.#forgetIfOver(stream);
+  }
+
+  /** Queues body bytes; they are not copied. After a cancel they are dropped. */
+  write(stream: Stream<Owner>, bytes: Uint8Array): void {
+    if (stream.outbox.state === "cancelled" || bytes.length === 0) return;
+    stream.outbox.put(bytes);
+    if (stream.outbox.overfull) {
+      this.cancel(stream, "body-mismatch", "more was written than the head announced");
+    } else if (stream.sendable) this.#turns.add(stream);
+  }
+
+  /** All of the body is written. A body that is not what its head announced cancels the stream. */
+  end(stream: Stream<Owner>, trailers: HeaderList): void {
+    if (stream.outbox.state === "cancelled") return;
+    if (!stream.outbox.whole) {
+      this.cancel(stream, "body-mismatch", "less was written than the head announced");
+      return;
+    }
+    stream.outbox.close(trailers);
+    if (stream.sendable) this.#turns.add(stream);
+  }
+
+  /** Takes the next chunk of the incoming body; the chunk taken before counts as consumed. */
+  read(stream: Stream<Owner>, nowMs: number, rttMs: number): Uint8Array | undefined {
+    const chunk = stream.inbox.take(nowMs, rttMs);
+    if (stream.inbox.dueBytes > 0 && !stream.creditListed) {
+      stream.creditListed = true;
+      this.#credits.push(stream);
+    }
+    return chunk;
+  }
+
+  /** Ends both halves that are not over, here and at the peer, and frees what they hold. */
+  cancel(stream: Stream<Owner>, code: ErrorCode, note: string): void {
+    if (!stream.over) {
+      this.#queue({ kind: "cancel", stream: stream.id, code, note });
+    }
+    this.#close(stream);
+    stream.inbox.discard();
+  }
+
+  /** The session is over: ends everything without a word to the peer. Returns what was not over. */
+  abandon(): Stream<Owner>[] {
+    const streams = [...this.#streams.values()];
+    for (const stream of streams) this.#close(stream);
+    return streams;
+  }
+
+  /** Takes no new streams from now on; those open go on. */
+  drain(code: ErrorCode, note: string): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#queue({ kind: "goaway", last: this.#highestId, code, note });
+  }
+
+  ping(token: number): void {
+    this.#queue({ kind: "ping", token });
+  }
+
+  /**
+   * Applies a frame of the peer.
+   * @throws TunnelError with a code that ends the session: the peer's fault.
+   */
+  receive(frame: Exclude<Frame, { kind: "hello" }>, nowMs: number): MuxEvent<Owner> | undefined {
+    switch (frame.kind) {
+      case "request":
+        return this.#accept(frame.stream, frame.credit, frame.head, nowMs);
+      case "response": {
+        const stream = this.#lookUp(frame.stream, "RESPONSE");
+        if (stream === undefined) return undefined;
+        this.#advance(stream, "head");
+        stream.inbox.expect(frame.head.length);
+        this.#forgetIfOver(stream);
+        return { kind: "answered", stream, head: frame.head };
+      }
+      case "data": {
+        const stream = this.#lookUp(frame.stream, "DATA");
+        if (stream === undefined) return undefined;
+        this.#advance(stream, "data");
+        const fault = stream.inbox.put(frame.bytes);
+        if (fault === "body-mismatch") {
+          return this.#fail(stream, fault, "more arrived than the head announced");
+        }
+        if (fault !== undefined) throw new TunnelError(fault, `stream ${stream.id}`);
+        return { kind: "arrived", stream };
+      }
+      case "end": {
+        const stream = this.#lookUp(frame.stream, "END");
+        if (stream === undefined) return undefined;
+        if (stream.inbox.state === "open" && !stream.inbox.whole) {
+          return this.#fail(stream, "body-mismatch", "less arrived than the head announced");
+        }
+        this.#advance(stream, "end");
+        stream.inbox.finish(frame.trailers);
+        this.#forgetIfOver(stream);
+        return { kind: "arrived", stream };
+      }
+      case "cancel": {
+        const stream = this.#lookUp(frame.stream, "CANCEL");
+        if (stream === undefined) return undefined;
+        this.#close(stream);
+        return { kind: "cancelled", stream, code: frame.code, note: frame.note };
+      }
+      case "credit": {
+        const stream = this.#lookUp(frame.stream, "CREDIT");
+        if (stream === undefined) return undefined;
+        if (!stream.outbox.credit.add(frame.bytes)) {
+          throw new TunnelError("flow-control-error", `credit of stream ${stream.id} overflows`);
+        }
+        if (stream.sendable) this.#turns.add(stream);
+        return { kind: "credited", stream };
+      }
+      case "ping":
+        this.#pong = frame.token;
+        return undefined;
+      case "pong":
+        return { kind: "ponged", token: frame.token };
+      case "goaway":
+        this.#peerDraining = true;
+        return { kind: "draining", code: frame.code, note: frame.note };
+      case "ack":
+        return undefined;
+      default:
+        return unreachable(frame);
+    }
+  }
+
+  /** The next frame to send: control first, then data by turns. Undefined when there is nothing to send now. */
+  poll(): Frame | undefined {
+    if (this.#pong !== undefined) {
+      const token = this.#pong;
+      this.#pong = undefined;
+      return { kind: "pong", token };
+    }
+    const control = this.#control.shift();
+    if (control !== undefined) return control;
+    for (let stream = this.#credits.shift(); stream; stream = this.#credits.shift()) {
+      stream.creditListed = false;
+      const bytes = stream.inbox.dueBytes;
+      stream.inbox.dueBytes = 0;
+      if (bytes > 0) return { kind: "credit", stream: stream.id, bytes };
+    }
+    return this.#pollBody();
+  }
+
+  #pollBody(): Frame | undefined {
+    const stream = this.#turns.current();
+    if (stream === undefined) return undefined;
+    const { outbox } = stream;
+    const trailers = outbox.ending;
+    if (trailers !== undefined) {
+      outbox.advance("end");
+      this.#forgetIfOver(stream);
+      return { kind: "end", stream: stream.id, trailers };
+    }
+    const bytes = outbox.cut(this.#turns.frameBytes);
+    this.#turns.sent(bytes.length);
+    return { kind: "data", stream: stream.id, bytes };
+  }
+
+  #accept(
+    id: number,
+    credit: number,
+    head: RequestHead,
+    nowMs: number,
+  ): MuxEvent<Owner> | undefined {
+    if (this.#options.acceptStreams === 0) {
+      throw new TunnelError("protocol-error", "REQUEST from the end that answers requests");
+    }
+    if (id <= this.#highestId) {
+      throw new TunnelError("protocol-error", `stream ${id} was opened after ${this.#highestId}`);
+    }
+    this.#highestId = id;
+    const windowBytes = head.length === "none" ? 0 : this.#options.requestCreditBytes;
+    const refusal: ErrorCode | undefined = this.#draining
+      ? "draining"
+      : this.#streams.size >= this.#options.acceptStreams || !this.budget.reserve(windowBytes)
+        ? "overloaded"
+        : undefined;
+    if (refusal !== undefined) {
+      this.#queue({ kind: "cancel", stream: id, code: refusal, note: "" });
+      return undefined;
+    }
+    const inbox = new Inbox(new ReceiveCredit(this.budget, windowBytes, nowMs));
+    inbox.advance("head");
+    inbox.expect(head.length);
+    const stream = new Stream<Owner>(id, head, inbox, new Outbox(new SendCredit(credit)));
+    this.#streams.set(id, stream);
+    return { kind: "opened", stream };
+  }
+
+  /** The stream of a frame; undefined when it is over, and what still arrives for it is dropped. */
+  #lookUp(id: number, what: string): Stream<Owner> | undefined {
+    const stream = this.#streams.get(id);
+    if (stream === undefined && id > this.#highestId) {
+      throw new TunnelError("protocol-error", `${what} for stream ${id}, which was never opened`);
+    }
+    return stream;
+  }
+
+  #advance(stream: Stream<Owner>, input: "head" | "data" | "end"): void {
+    const was = stream.inbox.state;
+    if (!stream.inbox.advance(input)) {
+      throw new TunnelError("protocol-error", `${input} for a half of ${stream.id} that is ${was}`);
+    }
+  }
+
+  /** The peer broke a rule of one stream: it ends on both ends. */
+  #fail(stream: Stream<Owner>, code: ErrorCode, note: string): MuxEvent<Owner> {
+    this.#queue({ kind: "cancel", stream: stream.id, code, note });
+    stream.inbox.discard();
+    this.#close(stream);
+    return { kind: "cancelled", stream, code, note };
+  }
+
+  /** Ends what is not over yet. A body that ended well stays readable. */
+  #close(stream: Stream<Owner>): void {
+    stream.outbox.discard();
+    if (stream.inbox.state !== "ended") stream.inbox.discard();
+    this.#streams.delete(stream.id);
+  }
+
+  #forgetIfOver(stream: Stream<Owner>): void {
+    if (stream.over) this.#streams.delete(stream.id);
+  }
+
+  #queue(frame: Frame): void {
+    this.#control.push(frame);
+  }
+}

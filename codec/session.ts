@@ -1,0 +1,380 @@
+/**
+ * One agent's connection: bytes to frames to exchanges, and back. Both shells use it; it knows no socket, timer or
+ * randomness, only the `Transport` a shell hands in.
+ *
+ * The end with `accept` answers exchanges, the other opens them. The opener may forget everything between two
+ * exchanges (a Durable Object hibernates) and then simply says HELLO again: both ends start anew.
+ */
+import type { Host } from "./body.ts";
+import { Budget } from "./budget.ts";
+import { type ErrorCode, errors, TunnelError } from "./errors.ts";
+import { Exchange } from "./exchange.ts";
+import type { Frame, Hello, RequestHead } from "./frame.ts";
+import { fitsFrame, requestFault } from "./head.ts";
+import {
+  BUDGET_BYTES,
+  DEAD_AFTER_MS,
+  MAX_MESSAGE_BYTES,
+  MESSAGE_TARGET_BYTES,
+  PING_AFTER_MS,
+} from "./limits.ts";
+import { Mux, type MuxEvent } from "./mux.ts";
+import { MessageReader, MessageWriter } from "./wire.ts";
+import { unreachable } from "./assert.ts";
+
+/** What a session needs of a WebSocket; a shell implements it. */
+export interface Transport {
+  /** Sends one binary message. The session never touches `message` again. */
+  send(message: Uint8Array): void;
+  /** True while the transport would rather not take more; the shell calls `session.flush()` when that ends. */
+  readonly full: boolean;
+  /** Ends the WebSocket. `code` is 1000, 1001 or 4000 + wire number, `reason` at most 123 bytes. Idempotent, never throws. */
+  close(code: number, reason: string): void;
+  /** Calls `flush` once, soon: what becomes ready until then shares messages. */
+  schedule(flush: () => void): void;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+  /** A buffer of its own whose contents do not matter. */
+  allocate(bytes: number): Uint8Array;
+}
+
+export interface SessionOptions {
+  /** What our HELLO says. */
+  readonly hello: Omit<Hello, "kind" | "received">;
+  /** Called for each request that arrives. Without it, a REQUEST is the peer's fault. */
+  readonly accept?: (exchange: Exchange) => void;
+  /** The peer's HELLO has arrived, for the first time or anew. */
+  readonly greeted?: (peer: Hello) => void;
+  /** The peer takes no new streams. */
+  readonly draining?: (code: ErrorCode, note: string) => void;
+  /** The session has ended; every exchange was failed before. Called once. */
+  readonly ended?: (error: TunnelError) => void;
+  /** Memory promised to the peer for bodies, in bytes. */
+  readonly budgetBytes?: number;
+}
+
+/** RFC 6455 section 5.5: a control frame holds 125 bytes, two of them the code. */
+const MAX_CLOSE_REASON_BYTES = 123;
+
+export class Session {
+  readonly #transport: Transport;
+  readonly #options: SessionOptions;
+  readonly #host: Host;
+  readonly #writer = new MessageWriter();
+  readonly #flush = (): void => {
+    this.#scheduled = false;
+    this.flush();
+  };
+  #mux: Mux<Exchange>;
+  #peer: Hello | undefined;
+  /** Our HELLO is out for the time the peer knows of. */
+  #greeted = false;
+  /** We have forgotten what came before: frames are of that time until the peer's HELLO. */
+  #forgotten = false;
+  #draining = false;
+  #error: TunnelError | undefined;
+  #scheduled = false;
+  #rttMs: number | undefined;
+  #askedMs = 0;
+  #pingToken = 0;
+  #heardMs: number;
+
+  constructor(transport: Transport, options: SessionOptions) {
+    this.#transport = transport;
+    this.#options = options;
+    this.#heardMs = transport.now();
+    this.#mux = this.#newMux();
+    this.#host = {
+      now: () => transport.now(),
+      rttMs: () => this.#rttMs ?? 0,
+      wake: () => this.#wake(),
+    };
+  }
+
+  /** Whether HELLOs were exchanged and neither end is draining or gone: `open()` may work. */
+  get ready(): boolean {
+    return this.#peer !== undefined && this.#error === undefined && !this.#mux.peerDraining;
+  }
+
+  /** The peer's latest HELLO. */
+  get peer(): Hello | undefined {
+    return this.#peer;
+  }
+
+  /** Streams that are not over. */
+  get streams(): number {
+    return this.#mux.size;
+  }
+
+  /** Body bytes that arrived and are not consumed, or are written and not sent. */
+  get bufferedBytes(): number {
+    let bytes = 0;
+    for (const { inbox, outbox } of this.#mux.streams) {
+      bytes += inbox.credit.bufferedBytes + outbox.queuedBytes;
+    }
+    return bytes;
+  }
+
+  /** Memory promised to the peer now: windows and what is not consumed. 0 when nothing is under way. */
+  get promisedBytes(): number {
+    return this.#mux.budget.usedBytes;
+  }
+
+  /** The round trip, once it was measured. */
+  get rttMs(): number | undefined {
+    return this.#rttMs;
+  }
+
+  /** Sends our HELLO: the agent when its socket is open. The opener's goes out by itself. */
+  greet(): void {
+    this.#greeted = true;
+    this.#askedMs = this.#transport.now();
+    this.#writer.add({ kind: "hello", received: 0, ...this.#options.hello });
+    this.#send();
+  }
+
+  /**
+   * For an opener that has forgotten (hibernation): what it remembers of the peer's HELLO. It may open streams at
+   * once; its HELLO goes out before the first.
+   */
+  resumeGreeted(peer: Hello): void {
+    this.#peer = peer;
+    this.#forget();
+  }
+
+  /** Takes one message of the WebSocket. The peer's fault ends the session; only a fault of our own is thrown. */
+  receive(message: Uint8Array): void {
+    if (this.#error !== undefined) return;
+    this.#heardMs = this.#transport.now();
+    try {
+      for (const frame of readFrames(message)) {
+        this.#apply(frame);
+        if (this.#isEnded()) return;
+      }
+      if (this.#mux.flooded) throw new TunnelError("protocol-error", "the peer does not read");
+    } catch (error) {
+      if (!(error instanceof TunnelError)) {
+        this.end("internal-error");
+        throw error;
+      }
+      this.end(error.code, error.note);
+      return;
+    }
+    this.#wake();
+  }
+
+  /**
+   * Opens an exchange. Unless `head.length` is "none", write the body to `outgoing` and end it.
+   * @throws TunnelError `bad-request`, `head-too-large`, `overloaded`, `draining` or `agent-lost`; nothing was sent then.
+   */
+  open(head: RequestHead): Exchange {
+    if (this.#peer === undefined || this.#error !== undefined) throw new TunnelError("agent-lost");
+    const fault = requestFault(head);
+    if (fault !== undefined) throw new TunnelError("bad-request", fault);
+    if (!fitsFrame(head.headers, head.method, head.path)) throw new TunnelError("head-too-large");
+    if (this.#mux.exhausted && this.#mux.size === 0) this.#forget();
+    if (!this.#greeted) this.greet();
+    const stream = this.#mux.open(head, this.#transport.now());
+    const exchange = new Exchange(this.#mux, stream, this.#host);
+    this.#wake();
+    return exchange;
+  }
+
+  /** Sends what is ready while the transport is not full. */
+  flush(): void {
+    while (this.#error === undefined && !this.#transport.full) {
+      for (let frame = this.#mux.poll(); frame !== undefined; frame = this.#mux.poll()) {
+        this.#writer.add(frame);
+        if (frame.kind === "data") this.#mux.find(frame.stream)?.owner?.outgoing.notify();
+        if (this.#writer.bytes >= MESSAGE_TARGET_BYTES) break;
+      }
+      if (this.#writer.bytes === 0) return;
+      this.#send();
+    }
+  }
+
+  /** Takes no new streams from now on (GOAWAY); those open go on. */
+  drain(note: string): void {
+    this.#draining = true;
+    this.#mux.drain("draining", note);
+    this.#wake();
+  }
+
+  /**
+   * Liveness, to be called every few seconds while streams are open: asks a silent peer for a sign of life, and ends
+   * the session (`agent-stalled`) when none comes.
+   */
+  tick(): void {
+    if (this.#error !== undefined || this.#mux.size === 0) return;
+    const now = this.#transport.now();
+    const silentMs = now - this.#heardMs;
+    if (silentMs >= DEAD_AFTER_MS) {
+      this.end("agent-stalled", `nothing was heard for ${Math.round(silentMs / 1000)} s`);
+    } else if (silentMs >= PING_AFTER_MS) {
+      this.#ping(now);
+    }
+  }
+
+  /** Ends the session and its WebSocket: every exchange fails with `code`, on both ends. */
+  end(code: ErrorCode, note = ""): void {
+    if (this.#error !== undefined) return;
+    const reason = note === "" ? code : `${code}: ${note}`;
+    this.lost(code, note);
+    this.#transport.close(4000 + errors[code].wire, clipToBytes(reason, MAX_CLOSE_REASON_BYTES));
+  }
+
+  /** The WebSocket is gone: every exchange fails with `code`. */
+  lost(code: ErrorCode = "agent-lost", note = ""): void {
+    if (this.#error !== undefined) return;
+    this.#error = new TunnelError(code, note);
+    this.#failAll(this.#error);
+    this.#options.ended?.(this.#error);
+  }
+
+  /** Begins anew as an opener without streams: what was before, this end no longer knows. */
+  #forget(): void {
+    this.#forgotten = true;
+    this.#greeted = false;
+    this.#mux = this.#newMux();
+    if (this.#peer !== undefined) this.#meet(this.#peer);
+  }
+
+  #newMux(): Mux<Exchange> {
+    const { accept, hello, budgetBytes } = this.#options;
+    return new Mux({
+      acceptStreams: accept === undefined ? 0 : hello.maxStreams,
+      requestCreditBytes: hello.credit,
+      budget: new Budget(budgetBytes ?? BUDGET_BYTES),
+    });
+  }
+
+  #apply(frame: Frame): void {
+    if (frame.kind === "hello") {
+      this.#receiveHello(frame);
+    } else if (this.#forgotten) {
+      // Of the time before we forgot: it concerns nothing that still exists.
+    } else if (this.#peer === undefined) {
+      throw new TunnelError("protocol-error", `${frame.kind} before HELLO`);
+    } else {
+      const event = this.#mux.receive(frame, this.#transport.now());
+      if (event !== undefined) this.#dispatch(event);
+    }
+  }
+
+  #receiveHello(peer: Hello): void {
+    const { accept } = this.#options;
+    if (accept === undefined) {
+      if (this.#peer !== undefined && !this.#forgotten) {
+        throw new TunnelError("protocol-error", "a second HELLO");
+      }
+      // To a HELLO of ours, theirs is the echo; an agent that has just connected is asked for one.
+      if (this.#greeted) this.#sampleRtt();
+      else this.greet();
+      if (!this.#forgotten) this.#ping(this.#transport.now());
+      this.#forgotten = false;
+      this.#meet(peer);
+    } else {
+      if (this.#peer === undefined) {
+        this.#sampleRtt();
+      } else {
+        // The opener has forgotten; whatever was under way is lost, and both start anew.
+        this.#failAll(new TunnelError("agent-lost", "the edge began a new session"));
+        this.#mux = this.#newMux();
+        this.greet();
+        if (this.#draining) this.#mux.drain("draining", "");
+      }
+      this.#meet(peer);
+    }
+    this.#options.greeted?.(peer);
+  }
+
+  #meet(peer: Hello): void {
+    this.#peer = peer;
+    this.#mux.allow(peer.maxStreams, peer.credit);
+  }
+
+  #dispatch(event: MuxEvent<Exchange>): void {
+    switch (event.kind) {
+      case "opened":
+        this.#options.accept?.(new Exchange(this.#mux, event.stream, this.#host));
+        return;
+      case "answered":
+        event.stream.owner?.answered(event.head);
+        return;
+      case "arrived":
+        event.stream.owner?.incoming.notify();
+        return;
+      case "credited":
+        event.stream.owner?.outgoing.notify();
+        return;
+      case "cancelled":
+        event.stream.owner?.fail(new TunnelError(event.code, event.note));
+        return;
+      case "draining":
+        this.#options.draining?.(event.code, event.note);
+        return;
+      case "ponged":
+        if (event.token === this.#pingToken) this.#sampleRtt();
+        return;
+      default:
+        unreachable(event);
+    }
+  }
+
+  #isEnded(): boolean {
+    return this.#error !== undefined;
+  }
+
+  #failAll(error: TunnelError): void {
+    for (const stream of this.#mux.abandon()) stream.owner?.fail(error);
+  }
+
+  #ping(now: number): void {
+    this.#askedMs = now;
+    this.#mux.ping(++this.#pingToken);
+    this.#wake();
+  }
+
+  /** Follows the path's shortest round trip at once and longer ones slowly: queues come and go, a path stays. */
+  #sampleRtt(): void {
+    const sample = this.#transport.now() - this.#askedMs;
+    const known = this.#rttMs;
+    this.#rttMs = known === undefined || sample < known ? sample : known + (sample - known) / 8;
+  }
+
+  #wake(): void {
+    if (this.#scheduled || this.#error !== undefined) return;
+    this.#scheduled = true;
+    this.#transport.schedule(this.#flush);
+  }
+
+  #send(): void {
+    this.#transport.send(this.#writer.take((bytes) => this.#transport.allocate(bytes)));
+  }
+}
+
+/** The frames of a message. Data that shares its message with another stream's is copied, so that a stalled reader of one never keeps the other's memory. */
+function readFrames(message: Uint8Array): Frame[] {
+  if (message.length > MAX_MESSAGE_BYTES) {
+    throw new TunnelError("frame-too-large", `a message of ${message.length} bytes`);
+  }
+  const reader = new MessageReader(message);
+  const frames: Frame[] = [];
+  let dataStream = 0;
+  let shared = false;
+  for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
+    frames.push(frame);
+    if (frame.kind !== "data") continue;
+    if (dataStream === 0) dataStream = frame.stream;
+    else shared ||= frame.stream !== dataStream;
+  }
+  if (!shared) return frames;
+  return frames.map((frame) =>
+    frame.kind === "data" ? { ...frame, bytes: frame.bytes.slice() } : frame,
+  );
+}
+
+/** `text` cut to at most `bytes` bytes of UTF-8: what is not ASCII is replaced, so characters are bytes. */
+function clipToBytes(text: string, bytes: number): string {
+  return text.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, bytes);
+}

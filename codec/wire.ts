@@ -1,0 +1,464 @@
+/**
+ * Frames to bytes and back. A message is one or more msgpack arrays, one after the other, each `[kind, …]`.
+ *
+ * DATA is written and read by hand, byte-identical to what msgpack libraries write; everything else goes through
+ * `@msgpack/msgpack`. Nothing is decoded before its shape and size were checked byte by byte (`frameEnd`), because a
+ * decoder that trusts a length prefix allocates what an attacker asks for: five bytes are enough for 268 MB.
+ * Nothing is believed after it was decoded either: every field is checked here, so the mux sees only legal frames.
+ */
+import { Decoder, Encoder } from "@msgpack/msgpack";
+import { unreachable } from "./assert.ts";
+import { type ErrorCode, errorCodeOf, errors, TunnelError } from "./errors.ts";
+import type { BodyLength, Frame, FrameKind, HeaderList } from "./frame.ts";
+import { headersFault, requestFault, responseFault } from "./head.ts";
+import { isHeaderValue } from "./headers.ts";
+import {
+  MAX_CREDIT_BYTES,
+  MAX_DATA_BYTES,
+  MAX_HEAD_BYTES,
+  MAX_HEADER_FIELDS,
+  MAX_NAME_CHARS,
+  MAX_NOTE_CHARS,
+  MAX_STREAM_ID,
+} from "./limits.ts";
+
+/** The first element of each frame. */
+export const frameKinds = {
+  hello: 0,
+  request: 1,
+  response: 2,
+  data: 3,
+  end: 4,
+  cancel: 5,
+  credit: 6,
+  ping: 7,
+  pong: 8,
+  goaway: 9,
+  ack: 10,
+} as const satisfies Record<FrameKind, number>;
+
+/** Kinds from here on are extensions: an end that does not know one ignores the frame. Unknown ones below are errors. */
+export const FIRST_EXTENSION_KIND = 64;
+
+/** The longest header of a DATA frame: array, kind, uint32 stream, bin32 length. */
+const MAX_DATA_HEADER_BYTES = 12;
+
+const encoder = new Encoder();
+const decoder = new Decoder({
+  maxStrLength: MAX_HEAD_BYTES,
+  maxBinLength: 0,
+  maxArrayLength: 2 * MAX_HEADER_FIELDS,
+  maxMapLength: 0,
+  maxExtLength: 0,
+});
+
+/** Collects frames and makes one message of them. */
+export class MessageWriter {
+  #parts: (Uint8Array | (Frame & { kind: "data" }))[] = [];
+  #bytes = 0;
+
+  /** The size of the message so far (DATA headers counted at their largest). */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  add(frame: Frame): void {
+    if (frame.kind === "data") {
+      this.#parts.push(frame);
+      this.#bytes += MAX_DATA_HEADER_BYTES + frame.bytes.length;
+    } else {
+      const encoded = encoder.encode(fieldsOf(frame));
+      this.#parts.push(encoded);
+      this.#bytes += encoded.length;
+    }
+  }
+
+  /** The message, in memory of its own from `allocate`; the writer is empty afterwards. */
+  take(allocate: (bytes: number) => Uint8Array): Uint8Array {
+    const parts = this.#parts;
+    const capacity = this.#bytes;
+    this.#parts = [];
+    this.#bytes = 0;
+    const [only] = parts;
+    if (parts.length === 1 && only instanceof Uint8Array) return only;
+    const message = allocate(capacity);
+    let at = 0;
+    for (const part of parts) {
+      if (part instanceof Uint8Array) {
+        message.set(part, at);
+        at += part.length;
+      } else {
+        at = writeData(message, at, part.stream, part.bytes);
+      }
+    }
+    return at === capacity ? message : message.subarray(0, at);
+  }
+}
+
+/** Writes one DATA frame into `target` at `at`, in msgpack's shortest form; returns the position behind it. */
+export function writeData(
+  target: Uint8Array,
+  at: number,
+  stream: number,
+  bytes: Uint8Array,
+): number {
+  target[at++] = 0x93;
+  target[at++] = frameKinds.data;
+  if (stream < 0x80) {
+    target[at++] = stream;
+  } else if (stream < 0x100) {
+    target[at++] = 0xcc;
+    target[at++] = stream;
+  } else if (stream < 0x10000) {
+    target[at++] = 0xcd;
+    target[at++] = stream >>> 8;
+    target[at++] = stream;
+  } else {
+    target[at++] = 0xce;
+    target[at++] = stream >>> 24;
+    target[at++] = stream >>> 16;
+    target[at++] = stream >>> 8;
+    target[at++] = stream;
+  }
+  const size = bytes.length;
+  if (size < 0x100) {
+    target[at++] = 0xc4;
+    target[at++] = size;
+  } else if (size < 0x10000) {
+    target[at++] = 0xc5;
+    target[at++] = size >>> 8;
+    target[at++] = size;
+  } else {
+    target[at++] = 0xc6;
+    target[at++] = size >>> 24;
+    target[at++] = size >>> 16;
+    target[at++] = size >>> 8;
+    target[at++] = size;
+  }
+  target.set(bytes, at);
+  return at + size;
+}
+
+function fieldsOf(frame: Exclude<Frame, { kind: "data" }>): unknown[] {
+  const kind = frameKinds[frame.kind];
+  switch (frame.kind) {
+    case "hello":
+      return [kind, frame.session, frame.received, frame.maxStreams, frame.credit, frame.software];
+    case "request": {
+      const { method, path, length, headers } = frame.head;
+      return [kind, frame.stream, frame.credit, method, path, lengthField(length), headers];
+    }
+    case "response": {
+      const { status, reason, length, headers } = frame.head;
+      return [kind, frame.stream, status, reason, lengthField(length), headers];
+    }
+    case "end":
+      return [kind, frame.stream, frame.trailers];
+    case "cancel":
+      return [kind, frame.stream, errors[frame.code].wire, clip(frame.note)];
+    case "credit":
+      return [kind, frame.stream, frame.bytes];
+    case "ping":
+    case "pong":
+      return [kind, frame.token];
+    case "goaway":
+      return [kind, frame.last, errors[frame.code].wire, clip(frame.note)];
+    case "ack":
+      return [kind, frame.received];
+    default:
+      return unreachable(frame);
+  }
+}
+
+/** Notes may quote anything, an origin's error say: they are made to fit rather than refused. */
+function clip(note: string): string {
+  const legal = isHeaderValue(note) ? note : JSON.stringify(note);
+  return legal.slice(0, MAX_NOTE_CHARS);
+}
+
+/** On the wire: nil is no body, -1 a length not known yet. */
+function lengthField(length: BodyLength): number | null {
+  return length === "none" ? null : length === "unknown" ? -1 : length;
+}
+
+/** Reads the frames of one message in order. */
+export class MessageReader {
+  readonly #message: Uint8Array;
+  #at = 0;
+
+  constructor(message: Uint8Array) {
+    this.#message = message;
+  }
+
+  /**
+   * The next frame; undefined at the end of the message. DATA is a view into the message.
+   * @throws TunnelError `protocol-error` or `frame-too-large`: the peer's fault. Nothing else escapes.
+   */
+  next(): Frame | undefined {
+    for (;;) {
+      if (this.#at === this.#message.length) return undefined;
+      const frame = this.#isData() ? this.#readData() : this.#readControl();
+      if (frame !== undefined) return frame;
+    }
+  }
+
+  #isData(): boolean {
+    return this.#message[this.#at] === 0x93 && this.#message[this.#at + 1] === frameKinds.data;
+  }
+
+  #readData(): Frame {
+    const message = this.#message;
+    let at = this.#at + 2;
+    const idWidth = widthOf(message[at], 0xcc);
+    const stream = idWidth === 0 ? (message[at] ?? -1) : readUint(message, at + 1, idWidth);
+    at += 1 + idWidth;
+    const sizeWidth = widthOf(message[at], 0xc4);
+    const size = sizeWidth === 0 ? -1 : readUint(message, at + 1, sizeWidth);
+    at += 1 + sizeWidth;
+    if (stream < 1 || stream > MAX_STREAM_ID || (idWidth === 0 && stream > 0x7f)) {
+      throw malformed("DATA without a stream");
+    }
+    if (size < 1) throw malformed("DATA without bytes");
+    if (size > MAX_DATA_BYTES) throw new TunnelError("frame-too-large", `DATA of ${size} bytes`);
+    if (at + size > message.length) throw malformed("truncated DATA");
+    this.#at = at + size;
+    return { kind: "data", stream, bytes: message.subarray(at, at + size) };
+  }
+
+  /** Undefined for an extension that this version does not know. */
+  #readControl(): Frame | undefined {
+    const end = frameEnd(this.#message, this.#at);
+    if (end - this.#at > MAX_HEAD_BYTES) {
+      throw new TunnelError("frame-too-large", `a frame of ${end - this.#at} bytes`);
+    }
+    const bytes = this.#message.subarray(this.#at, end);
+    this.#at = end;
+    let fields: unknown;
+    try {
+      fields = decoder.decode(bytes);
+    } catch (error) {
+      throw malformed(error instanceof Error ? error.message : "undecodable");
+    }
+    if (!Array.isArray(fields)) throw malformed("a frame that is no array");
+    return frameOf(fields);
+  }
+}
+
+function malformed(note: string): TunnelError {
+  return new TunnelError("protocol-error", note);
+}
+
+/** How many bytes of a number follow `marker`, which is one of a row of msgpack types of 1, 2 and 4 bytes; else 0. */
+function widthOf(marker: number | undefined, first: number): number {
+  return marker === first ? 1 : marker === first + 1 ? 2 : marker === first + 2 ? 4 : 0;
+}
+
+/** A big-endian number; -1 beyond the end. */
+function readUint(message: Uint8Array, at: number, width: number): number {
+  if (at + width > message.length) return -1;
+  let value = 0;
+  for (let i = 0; i < width; i++) value = value * 256 + (message[at + i] as number);
+  return value;
+}
+
+/**
+ * The position behind the frame at `start`, whose shape is checked on the way: a short array of scalars, strings, and
+ * at most arrays of those. No maps, no extensions, nothing deeper, nothing longer than the message.
+ */
+function frameEnd(message: Uint8Array, start: number): number {
+  const marker = message[start] as number;
+  if (marker < 0x91 || marker > 0x9f) throw malformed("a frame is an array of 1 to 15 elements");
+  let at = start + 1;
+  for (let i = marker & 0x0f; i > 0; i--) {
+    const count = arrayCount(message, at);
+    if (count === undefined) {
+      at = scalarEnd(message, at);
+      continue;
+    }
+    if (count > 2 * MAX_HEADER_FIELDS) throw new TunnelError("frame-too-large", "too many fields");
+    at += message[at] === 0xdc ? 3 : 1;
+    for (let k = count; k > 0; k--) at = scalarEnd(message, at);
+  }
+  return at;
+}
+
+/** The length of the array that begins at `at`; undefined when no array does. */
+function arrayCount(message: Uint8Array, at: number): number | undefined {
+  const marker = message[at] as number;
+  if (marker >= 0x90 && marker <= 0x9f) return marker & 0x0f;
+  return marker === 0xdc ? readUint(message, at + 1, 2) : undefined;
+}
+
+/** The size of the scalars 0xca to 0xd3 behind their marker: floats, then unsigned, then signed numbers. */
+const scalarBytes = [4, 8, 1, 2, 4, 8, 1, 2, 4, 8];
+
+function scalarEnd(message: Uint8Array, at: number): number {
+  const marker = message[at] as number;
+  let end = at + 1;
+  if (marker >= 0xa0 && marker <= 0xbf) {
+    end += marker & 0x1f;
+  } else if (marker >= 0xca && marker <= 0xcf) {
+    end += scalarBytes[marker - 0xca] as number;
+  } else if (marker >= 0xd0 && marker <= 0xd3) {
+    end += scalarBytes[marker - 0xd0 + 6] as number;
+  } else if (marker >= 0xd9 && marker <= 0xdb) {
+    const width = widthOf(marker, 0xd9);
+    const size = readUint(message, at + 1, width);
+    if (size < 0) throw malformed("truncated frame");
+    end += width + size;
+  } else if (
+    marker > 0x7f &&
+    marker < 0xe0 &&
+    marker !== 0xc0 &&
+    marker !== 0xc2 &&
+    marker !== 0xc3
+  ) {
+    throw malformed(`a frame holds no element of type 0x${marker.toString(16)}`);
+  }
+  // A marker beyond the end is undefined and fails here, as every size that points beyond it does.
+  if (!(end <= message.length)) throw malformed("truncated frame");
+  return end;
+}
+
+/** The fields of one frame, read in order and checked one by one. */
+class Fields {
+  readonly #values: readonly unknown[];
+  #at = 0;
+
+  constructor(values: readonly unknown[]) {
+    this.#values = values;
+  }
+
+  /** An integer from `least` to `most`. */
+  integer(least: number, most: number): number {
+    const value = this.#values[this.#at++];
+    if (
+      typeof value !== "number" ||
+      !Number.isSafeInteger(value) ||
+      value < least ||
+      value > most
+    ) {
+      throw malformed(`field ${this.#at} is no integer from ${least} to ${most}`);
+    }
+    return value;
+  }
+
+  stream(): number {
+    return this.integer(1, MAX_STREAM_ID);
+  }
+
+  /** Text without control characters. */
+  text(mostChars: number): string {
+    const value = this.#values[this.#at++];
+    if (typeof value !== "string" || value.length > mostChars || !isHeaderValue(value)) {
+      throw malformed(`field ${this.#at} is no text of at most ${mostChars} characters`);
+    }
+    return value;
+  }
+
+  length(): BodyLength {
+    if (this.#values[this.#at] === null) {
+      this.#at++;
+      return "none";
+    }
+    const value = this.integer(-1, Number.MAX_SAFE_INTEGER);
+    return value === -1 ? "unknown" : value;
+  }
+
+  headers(): HeaderList {
+    const value = this.#values[this.#at++];
+    if (!Array.isArray(value) || !value.every((item) => typeof item === "string")) {
+      throw malformed(`field ${this.#at} is no list of header fields`);
+    }
+    return value as string[];
+  }
+
+  /** An error code. One this version does not know is an internal error of the peer's. */
+  code(): ErrorCode {
+    return errorCodeOf(this.integer(0, 0xffff)) ?? "internal-error";
+  }
+
+  end(): void {
+    if (this.#at !== this.#values.length)
+      throw malformed("a frame with more fields than its kind has");
+  }
+}
+
+/** The frame that decoded fields make; undefined for an extension that this version does not know. */
+function frameOf(values: readonly unknown[]): Frame | undefined {
+  const fields = new Fields(values);
+  const kind = fields.integer(0, 0xffff);
+  if (kind >= FIRST_EXTENSION_KIND) return undefined;
+  const frame = readFields(kind, fields);
+  fields.end();
+  return frame;
+}
+
+function readFields(kind: number, fields: Fields): Frame {
+  switch (kind) {
+    case frameKinds.hello:
+      return {
+        kind: "hello",
+        session: fields.text(MAX_NAME_CHARS),
+        received: fields.integer(0, Number.MAX_SAFE_INTEGER),
+        maxStreams: fields.integer(0, MAX_STREAM_ID),
+        credit: fields.integer(0, MAX_CREDIT_BYTES),
+        software: fields.text(MAX_NAME_CHARS),
+      };
+    case frameKinds.request: {
+      const stream = fields.stream();
+      const credit = fields.integer(0, MAX_CREDIT_BYTES);
+      const method = fields.text(MAX_HEAD_BYTES);
+      const path = fields.text(MAX_HEAD_BYTES);
+      const head = { method, path, length: fields.length(), headers: fields.headers() };
+      refuse(requestFault(head));
+      return { kind: "request", stream, credit, head };
+    }
+    case frameKinds.response: {
+      const stream = fields.stream();
+      const status = fields.integer(200, 599);
+      const reason = fields.text(MAX_HEAD_BYTES);
+      const head = { status, reason, length: fields.length(), headers: fields.headers() };
+      refuse(responseFault(head));
+      return { kind: "response", stream, head };
+    }
+    case frameKinds.end: {
+      const stream = fields.stream();
+      const trailers = fields.headers();
+      refuse(headersFault(trailers));
+      return { kind: "end", stream, trailers };
+    }
+    case frameKinds.cancel:
+      return {
+        kind: "cancel",
+        stream: fields.stream(),
+        code: fields.code(),
+        note: fields.text(MAX_NOTE_CHARS),
+      };
+    case frameKinds.credit:
+      return {
+        kind: "credit",
+        stream: fields.stream(),
+        bytes: fields.integer(1, MAX_CREDIT_BYTES),
+      };
+    case frameKinds.ping:
+      return { kind: "ping", token: fields.integer(0, MAX_STREAM_ID) };
+    case frameKinds.pong:
+      return { kind: "pong", token: fields.integer(0, MAX_STREAM_ID) };
+    case frameKinds.goaway:
+      return {
+        kind: "goaway",
+        last: fields.integer(0, MAX_STREAM_ID),
+        code: fields.code(),
+        note: fields.text(MAX_NOTE_CHARS),
+      };
+    case frameKinds.ack:
+      return { kind: "ack", received: fields.integer(0, Number.MAX_SAFE_INTEGER) };
+    default:
+      throw malformed(`unknown frame kind ${kind}`);
+  }
+}
+
+function refuse(fault: string | undefined): void {
+  if (fault !== undefined) throw malformed(fault);
+}
