@@ -1,0 +1,210 @@
+/**
+ * Whoever goes away is heard at the other end at once, and a body that cannot be finished is cut, never ended well.
+ *
+ * A visitor that closes with FIN while no byte of the answer has come is not tested: workerd does not notice it (and
+ * cannot tell it from a visitor that has only ended its sending), so the origin goes on until it answers.
+ */
+import { describe, expect, test } from "vitest";
+import { RawOrigin } from "../support/origin.ts";
+import { chunk, values, Visitor } from "../support/raw-http.ts";
+import { poll } from "../support/until.ts";
+import { useTunnel } from "../support/use-tunnel.ts";
+
+const tunnel = useTunnel();
+
+/** "Well under a second", on a machine that does other things too. */
+const AT_ONCE_MS = 500;
+
+const block = Buffer.alloc(64 * 1024, "x");
+
+describe("a visitor who goes away reaches the origin at once", () => {
+  const leave = { "with FIN": "leave", "with RST": "reset" } as const;
+
+  test.for(["with FIN", "with RST"] as const)("%s, between two events", async (how) => {
+    tunnel.origin.on("/events", ({ response }) => response.writeHead(200).write("data: 1\n\n"));
+    const arrival = tunnel.origin.next();
+    const visitor = await Visitor.connect(tunnel.through);
+    visitor.request({ target: "/events" });
+    await visitor.received(1);
+    const left = performance.now();
+    visitor[leave[how]]();
+
+    expect((await (await arrival).gone()) - left).toBeLessThan(AT_ONCE_MS);
+  });
+
+  test.for(["with FIN", "with RST"] as const)("%s, in the middle of a download", async (how) => {
+    tunnel.origin.on("/download", ({ response }) => {
+      response.writeHead(200, { "content-length": 2 ** 30 });
+      const more = (): void => {
+        while (!response.destroyed && response.write(block));
+        if (!response.destroyed) response.once("drain", more);
+      };
+      more();
+    });
+    const arrival = tunnel.origin.next();
+    const visitor = await Visitor.connect(tunnel.through);
+    visitor.begin("GET", "/download", [], false);
+    await visitor.received(4 * 1024 * 1024);
+    const left = performance.now();
+    visitor[leave[how]]();
+
+    expect((await (await arrival).gone()) - left).toBeLessThan(AT_ONCE_MS);
+  });
+
+  test("with RST, before the answer has begun", async () => {
+    tunnel.origin.on("/thinking", () => {});
+    const arrival = tunnel.origin.next();
+    const visitor = await Visitor.connect(tunnel.through);
+    visitor.request({ target: "/thinking" });
+    const received = await arrival;
+    const left = performance.now();
+    visitor.reset();
+
+    expect((await received.gone()) - left).toBeLessThan(AT_ONCE_MS);
+  });
+
+  test.for(["in chunks", "with a length"])("in the middle of an upload %s", async (framing) => {
+    const field =
+      framing === "in chunks"
+        ? (["Transfer-Encoding", "chunked"] as const)
+        : (["Content-Length", "1000"] as const);
+    const arrival = tunnel.origin.next();
+    const visitor = await Visitor.connect(tunnel.through);
+    visitor.begin("POST", "/upload", [field]);
+    visitor.write(framing === "in chunks" ? chunk("beginning") : "beginning");
+    const received = await arrival;
+    await received.bytes("beginning".length);
+    const left = performance.now();
+    visitor.reset();
+
+    expect((await received.gone()) - left).toBeLessThan(AT_ONCE_MS);
+    expect(received.request.complete).toBe(false);
+  });
+
+  test("who stopped reading long before", async () => {
+    tunnel.origin.on("/unread", ({ response }) => {
+      const more = (): void => {
+        while (!response.destroyed && response.write(block));
+        if (!response.destroyed) response.once("drain", more);
+      };
+      more();
+    });
+    const arrival = tunnel.origin.next();
+    const visitor = await Visitor.connect(tunnel.through);
+    visitor.begin("GET", "/unread", [], false);
+    await visitor.head();
+    visitor.socket.pause();
+    const { response, gone } = await arrival.then((received) => ({
+      response: received.response,
+      gone: received.gone(),
+    }));
+    // The origin cannot go on: everything between it and the visitor is full.
+    let written = -1;
+    await poll(
+      () => {
+        const before = written;
+        written = response.socket?.bytesWritten ?? 0;
+        return response.writableNeedDrain && written === before;
+      },
+      "the origin being held back",
+      20_000,
+      250,
+    );
+    const left = performance.now();
+    visitor.reset();
+
+    expect((await gone) - left).toBeLessThan(AT_ONCE_MS);
+  });
+
+  test("and many at once leave nothing behind: the service answers as before", async () => {
+    tunnel.origin.on("/held", ({ response }) => response.writeHead(200).write("held"));
+    const visitors = await Promise.all(
+      Array.from({ length: 100 }, () => Visitor.connect(tunnel.through)),
+    );
+    const from = tunnel.origin.log.length;
+    for (const visitor of visitors) visitor.request({ target: "/held" });
+    await Promise.all(visitors.map((visitor) => visitor.received(4)));
+    for (const visitor of visitors) visitor.reset();
+    await Promise.all(tunnel.origin.log.slice(from).map((received) => received.gone()));
+
+    expect((await Visitor.ask(tunnel.through)).status).toBe(200);
+  });
+});
+
+describe("an origin that dies in the middle of an answer cuts it", () => {
+  test.for(["in chunks", "with a length"])("%s", async (framing) => {
+    tunnel.origin.on("/dies", ({ response }) => {
+      if (framing === "with a length") response.setHeader("content-length", 1000);
+      response.write("the beginning");
+    });
+    const arrival = tunnel.origin.next();
+    const visitor = await Visitor.connect(tunnel.through);
+    visitor.request({ target: "/dies" });
+    await visitor.received("the beginning".length);
+    const died = performance.now();
+    (await arrival).response.destroy();
+    const answer = await visitor.answer();
+    visitor.leave();
+
+    expect(answer.framing).toBe(framing === "in chunks" ? "chunked" : "length");
+    expect(answer.body.toString()).toBe("the beginning");
+    expect(answer.ended).toBe("cut");
+    expect(performance.now() - died).toBeLessThan(AT_ONCE_MS);
+  });
+
+  test.for([
+    ["RST", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"],
+    ["FIN short of its length", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"],
+    [
+      "FIN before the last chunk",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ],
+    [
+      "a chunk that is none",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nZZ\r\n",
+    ],
+  ] as const)("by %s", async ([how, bytes], { onTestFinished }) => {
+    const service = how.toLowerCase().replaceAll(" ", "-");
+    const raw = await RawOrigin.start((socket) => {
+      socket.once("data", () => {
+        socket.write(bytes, () => {
+          if (how === "RST") socket.resetAndDestroy();
+          else if (how.startsWith("FIN")) socket.end();
+        });
+      });
+    });
+    onTestFinished(async () => raw.stop());
+    await tunnel.edge.agent({ service, port: raw.port });
+    const visitor = await Visitor.connect(tunnel.edge.place(service));
+    visitor.request({});
+    const answer = await visitor.answer();
+    visitor.leave();
+
+    // The head may have been overtaken by the end: then a refusal with its own head is as good as a cut.
+    if (answer.status === 200) expect(answer.ended).toBe("cut");
+    else
+      expect([answer.status, values(answer.fields, "sluice-error")]).toEqual([
+        502,
+        ["origin-reset"],
+      ]);
+  });
+
+  test("in the middle of an upload, before it has answered", async () => {
+    tunnel.origin.on("/dies-early", async (received) => {
+      await received.bytes(5);
+      received.response.destroy();
+    });
+    const visitor = await Visitor.connect(tunnel.through);
+    visitor.begin("POST", "/dies-early", [["Transfer-Encoding", "chunked"]]);
+    visitor.write(chunk("beginning"));
+    const answer = await visitor.answer();
+    visitor.leave();
+
+    expect(answer.status).toBe(502);
+    expect(values(answer.fields, "sluice-error")).toEqual(["origin-reset"]);
+  });
+
+  test("and the service answers as before", async () => {
+    expect((await Visitor.ask(tunnel.through)).status).toBe(200);
+  });
+});
