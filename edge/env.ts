@@ -1,0 +1,19 @@
+/**
+ * What the operator configures: bindings, secrets and variables. Nothing here reads them; who needs one checks it.
+ */
+
+export interface Env {
+  /** One object a service, named after it. */
+  readonly CORRELATOR: DurableObjectNamespace;
+  /** Signs tokens (HS256); at least 32 characters. */
+  readonly TUNNEL_SECRET?: string;
+  /** The secret before the last rotation: tokens made with it are good until they expire. */
+  readonly TUNNEL_SECRET_PREVIOUS?: string;
+  /** Lower case, without a leading dot: `<service>.<TUNNEL_DOMAIN>` is the service's own host. */
+  readonly TUNNEL_DOMAIN?: string;
+  /** Who may send requests: "public" (the default) or "token". */
+  readonly VISITORS?: string;
+}
+
+/** Our name and version, for the agent's log and the status page. */
+export const SOFTWARE = "sluice-edge/0.1.0";

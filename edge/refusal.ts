@@ -1,0 +1,40 @@
+/**
+ * The answers that the edge gives itself, all made from the error table.
+ *
+ * They never hold more than the table says: no stack, no note, nothing of the request.
+ */
+import { type ErrorCode, errors, TunnelError } from "../codec/errors.ts";
+import { logFault } from "./log.ts";
+
+/** Seconds after which a visitor may try again: an agent re-dials within one or two. */
+const RETRY_AFTER_SECONDS = "2";
+
+/**
+ * The answer for `code`: status, `sluice-error`, and one plain sentence as text, or as JSON when `Accept` asks for it.
+ * @param request only its method and `Accept` are looked at.
+ */
+export function refusal(code: ErrorCode, request: Request): Response {
+  const rule = errors[code];
+  const headers = new Headers({ "sluice-error": code, "cache-control": "no-store" });
+  if (rule.status === 503) headers.set("retry-after", RETRY_AFTER_SECONDS);
+  // RFC 9110 section 11.6.1 and section 15.5.22: these two must say what would help.
+  if (rule.status === 401) headers.set("www-authenticate", 'Bearer realm="sluice"');
+  if (rule.status === 426) headers.set("upgrade", "websocket");
+  const asJson = request.headers.get("accept")?.toLowerCase().includes("json") ?? false;
+  headers.set("content-type", asJson ? "application/json" : "text/plain; charset=utf-8");
+  const body = asJson
+    ? JSON.stringify({ error: code, message: rule.says })
+    : `${rule.says} (${code})\n`;
+  return new Response(request.method === "HEAD" ? null : body, { status: rule.status, headers });
+}
+
+/** The code of anything thrown. What is not a `TunnelError` is a fault of ours: it is logged and becomes `internal-error`. */
+export function codeOf(error: unknown, where: string): ErrorCode {
+  if (error instanceof TunnelError) {
+    // Only this code means that a person has to look, and the note says at what.
+    if (error.code === "internal-error") logFault(where, error);
+    return error.code;
+  }
+  logFault(where, error);
+  return "internal-error";
+}

@@ -1,0 +1,153 @@
+/**
+ * A visitor's Request as the head and the body that travel to the agent.
+ *
+ * It never trusts what workerd has let through: framing is decided here from its own fields, and none of them crosses.
+ * Which methods, targets and values are legal is the session's to say, when the exchange is opened.
+ */
+import { TunnelError } from "../codec/errors.ts";
+import type { Exchange } from "../codec/exchange.ts";
+import type { BodyLength, RequestHead } from "../codec/frame.ts";
+import { crossing } from "../codec/headers.ts";
+import type { Route } from "./route.ts";
+import type { Totals } from "./totals.ts";
+
+/** One read of a body: workerd's default reader gives 4 KiB at a time, at seven times the CPU. */
+const READ_BYTES = 64 * 1024;
+
+/** Reads smaller than this are copied so that their buffer can be used again: a trickle must not pin 64 KiB a byte. */
+const SMALL_READ_BYTES = 16 * 1024;
+
+/** What Cloudflare (`clientAcceptEncoding`) and workerd itself (`clientIp`) know of the visitor. */
+interface Visitor {
+  readonly clientAcceptEncoding?: unknown;
+  readonly clientIp?: unknown;
+}
+
+/**
+ * The head of `request` for the origin.
+ * @throws TunnelError `bad-request` when the framing is contradictory or illegal.
+ */
+export function requestHead(request: Request, route: Route & { kind: "send" }): RequestHead {
+  const { headers, method } = request;
+  const length = bodyLength(request);
+  const visitor = (request.cf ?? {}) as Visitor;
+  const accepted = visitor.clientAcceptEncoding;
+  const received: string[] = [];
+  for (const [name, value] of headers) {
+    switch (name) {
+      case "content-length":
+      case "transfer-encoding":
+      case "host":
+      // The edge answers 100-continue itself, when the body is first read.
+      case "expect":
+      case "x-forwarded-for":
+      case "x-forwarded-host":
+      case "x-forwarded-proto":
+      case "x-forwarded-prefix":
+        break;
+      case "accept-encoding":
+        // Cloudflare rewrites the field and keeps the visitor's own here: the origin must not see offers nobody made.
+        if (typeof accepted !== "string") received.push(name, value);
+        break;
+      case "cookie":
+        received.push(name, rejoinedCookies(value));
+        break;
+      default:
+        received.push(name, value);
+    }
+  }
+  const crossed = crossing(received);
+  // Added behind crossing(): a visitor's `Connection: x-forwarded-for` must not remove them.
+  if (typeof accepted === "string" && accepted !== "") crossed.push("accept-encoding", accepted);
+  addForwarded(crossed, request, visitor, route.prefix);
+  return { method, path: route.target, headers: crossed, length };
+}
+
+/** How the body is framed (RFC 9112 section 6.3), with everything ambiguous refused: two readers could read it in two ways. */
+function bodyLength({ headers, body }: Request): BodyLength {
+  const length = headers.get("content-length");
+  const coding = headers.get("transfer-encoding");
+  if (coding !== null && (length !== null || coding.toLowerCase() !== "chunked")) {
+    throw new TunnelError("bad-request", "transfer-encoding");
+  }
+  // Repeated fields arrive as "5, 5": refused with all else that is not one plain number.
+  if (length !== null && !/^[0-9]{1,15}$/.test(length)) {
+    throw new TunnelError("bad-request", "content-length");
+  }
+  if (length !== null) return Number(length);
+  return body === null ? "none" : "unknown";
+}
+
+/**
+ * workerd joins several Cookie fields with ", ", where RFC 9113 section 8.2.3 wants "; ", and does not say that it did.
+ * A comma or a blank is illegal in a cookie's value (RFC 6265 section 4.1.1), so ", name=" is such a joint, unless
+ * somebody quotes: then the field is left alone.
+ */
+function rejoinedCookies(value: string): string {
+  if (!value.includes(", ") || value.includes('"')) return value;
+  return value.replaceAll(/, (?=[!#$%&'*+\-.^_`|~0-9A-Za-z]+=)/g, "; ");
+}
+
+/** What the origin cannot see itself: who asks, by which name, and what was cut off its path. */
+function addForwarded(crossed: string[], request: Request, visitor: Visitor, prefix: string): void {
+  const { headers, url } = request;
+  // workerd knows the socket's address; on Cloudflare, which does not say it there, the field is set by Cloudflare.
+  const address =
+    typeof visitor.clientIp === "string" ? visitor.clientIp : headers.get("cf-connecting-ip");
+  const before = headers.get("x-forwarded-for");
+  const path = [before, address].filter((hop) => hop !== null && hop !== "").join(", ");
+  if (path !== "") crossed.push("x-forwarded-for", path);
+  // Never the visitor's own x-forwarded-host: password-reset links and caches are poisoned with it.
+  const host = headers.get("host") ?? url.slice(url.indexOf("://") + 3).split("/", 1)[0];
+  if (host) crossed.push("x-forwarded-host", host);
+  // A proxy with TLS in front of a self-hosted edge knows better than we do.
+  const proto = headers.get("x-forwarded-proto");
+  const known = proto === "https" || proto === "http";
+  crossed.push("x-forwarded-proto", known ? proto : url.slice(0, url.indexOf(":")));
+  if (prefix !== "") crossed.push("x-forwarded-prefix", prefix);
+}
+
+/**
+ * Moves the request's body into the exchange, only as fast as the agent gives credit. Never throws: it ends when the
+ * body is over, when the agent needs no more of it, or, cancelling the exchange, when the visitor cut it.
+ */
+export async function sendBody(
+  body: ReadableStream<Uint8Array>,
+  exchange: Exchange,
+  totals: Totals,
+): Promise<void> {
+  const { outgoing, request } = exchange;
+  const reader = body.getReader({ mode: "byob" });
+  // A read that waits for a slow visitor must not outlive the exchange.
+  exchange.onCancel = () => void reader.cancel().catch(() => undefined);
+  let leftBytes = typeof request.length === "number" ? request.length : Number.POSITIVE_INFINITY;
+  let buffer = new ArrayBuffer(Math.min(leftBytes, READ_BYTES));
+  while (leftBytes > 0) {
+    try {
+      await outgoing.ready();
+    } catch {
+      // The exchange is over: whoever waits for the answer knows why.
+      await reader.cancel().catch(() => undefined);
+      return;
+    }
+    let read: ReadableStreamReadResult<Uint8Array>;
+    try {
+      read = await reader.read(new Uint8Array(buffer));
+    } catch {
+      exchange.cancel("cancelled", "the visitor cut the upload");
+      return;
+    }
+    if (read.value === undefined || read.done) break;
+    const { value } = read;
+    leftBytes -= value.byteLength;
+    totals.bytesFromVisitors += value.byteLength;
+    if (value.byteLength < SMALL_READ_BYTES && leftBytes > 0) {
+      outgoing.write(value.slice());
+      buffer = value.buffer as ArrayBuffer;
+    } else {
+      outgoing.write(value);
+      buffer = new ArrayBuffer(Math.min(leftBytes, READ_BYTES));
+    }
+  }
+  outgoing.end();
+}

@@ -1,0 +1,130 @@
+/**
+ * An exchange's answer as the visitor's Response.
+ *
+ * It never buffers to be polite: a chunk is taken from the exchange, and its credit goes back to the agent, only when
+ * the visitor's socket asks for more.
+ */
+import { type ErrorCode, TunnelError } from "../codec/errors.ts";
+import type { Exchange } from "../codec/exchange.ts";
+import type { ResponseHead } from "../codec/frame.ts";
+import { crossing } from "../codec/headers.ts";
+import type { Totals } from "./totals.ts";
+
+/** What one pull hands to the runtime at the most: it drains a burst in one go, at a tenth of the cost of a pull a chunk. */
+const BURST_BYTES = 64 * 1024;
+
+/** What watches over an answer while it is sent. */
+export interface AnswerWatch {
+  readonly totals: Totals;
+  /** Called once, when the last byte was handed over or the answer was cut. */
+  readonly over: (cut?: ErrorCode) => void;
+}
+
+/** Statuses whose answers have no body (RFC 9110 section 15); 101 does not travel. */
+function isBodyless(status: number): boolean {
+  return status === 204 || status === 205 || status === 304;
+}
+
+/** The Response for `head` and what follows it in `exchange`. */
+export function answer(exchange: Exchange, head: ResponseHead, watch: AnswerWatch): Response {
+  const { status, reason, length } = head;
+  const { incoming } = exchange;
+  const bodyless = isBodyless(status) || exchange.request.method === "HEAD";
+  const headers = answerHeaders(head, bodyless);
+  // encodeBody: the bytes are the origin's, already encoded or not; the runtime must not touch them.
+  const init = { status, statusText: reason, headers, encodeBody: "manual" as const };
+  if (bodyless || length === "none" || length === 0) {
+    if (!incoming.complete) exchange.cancel("not-needed", "an answer without body");
+    watch.over();
+    return new Response(null, init);
+  }
+  if (incoming.complete && length !== "unknown") {
+    const body = wholeBody(exchange);
+    watch.totals.bytesToVisitors += body.byteLength;
+    watch.over();
+    return new Response(body, init);
+  }
+  const source = new AnswerSource(exchange, length, watch);
+  return new Response(new ReadableStream(source, { highWaterMark: 0 }), init);
+}
+
+/** The origin's fields but those that are ours to set. `content-length` follows from the body, except where there is none. */
+function answerHeaders(head: ResponseHead, bodyless: boolean): Headers {
+  const headers = new Headers();
+  const crossed = crossing(head.headers);
+  for (let i = 0; i + 1 < crossed.length; i += 2) {
+    const name = crossed[i] as string;
+    if (!bodyless && name.toLowerCase() === "content-length") continue;
+    headers.append(name, crossed[i + 1] as string);
+  }
+  return headers;
+}
+
+/** All chunks of a body that has arrived completely, as one. */
+function wholeBody({ incoming }: Exchange): Uint8Array {
+  let whole = incoming.take() ?? new Uint8Array(0);
+  for (let chunk = incoming.take(); chunk !== undefined; chunk = incoming.take()) {
+    const joined = new Uint8Array(whole.byteLength + chunk.byteLength);
+    joined.set(whole);
+    joined.set(chunk, whole.byteLength);
+    whole = joined;
+  }
+  return whole;
+}
+
+/** Feeds the visitor's stream: pulled by the runtime when the visitor's socket has room. */
+class AnswerSource implements UnderlyingSource<Uint8Array> {
+  readonly #exchange: Exchange;
+  readonly #watch: AnswerWatch;
+  #over = false;
+  /** The origin's Content-Length: the runtime frames the answer with it, and cuts one that falls short. */
+  readonly expectedLength?: number;
+
+  constructor(exchange: Exchange, length: ResponseHead["length"], watch: AnswerWatch) {
+    this.#exchange = exchange;
+    this.#watch = watch;
+    if (typeof length === "number") this.expectedLength = length;
+  }
+
+  async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    const { incoming } = this.#exchange;
+    try {
+      while (!this.#burst(controller)) await incoming.ready();
+    } catch (error) {
+      // Cut, never ended: the visitor must see that something is missing.
+      controller.error(error);
+      this.#end(error instanceof TunnelError ? error.code : "internal-error");
+    }
+  }
+
+  /** The visitor went away. */
+  cancel(): void {
+    this.#exchange.cancel("cancelled");
+    this.#end("cancelled");
+  }
+
+  /** Hands over what is here, up to a burst. False: nothing was. */
+  #burst(controller: ReadableStreamDefaultController<Uint8Array>): boolean {
+    const { incoming } = this.#exchange;
+    let bytes = 0;
+    while (bytes < BURST_BYTES) {
+      const chunk = incoming.take();
+      if (chunk === undefined) break;
+      controller.enqueue(chunk);
+      bytes += chunk.byteLength;
+    }
+    this.#watch.totals.bytesToVisitors += bytes;
+    if (!incoming.ended) return bytes > 0;
+    // One more take(): the last chunk's credit goes back with it.
+    incoming.take();
+    controller.close();
+    this.#end();
+    return true;
+  }
+
+  #end(cut?: ErrorCode): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#watch.over(cut);
+  }
+}
