@@ -363,6 +363,9 @@ function readFrames(message: Uint8Array): Frame[] {
   let dataStream = 0;
   let shared = false;
   for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
+    if (frames[0]?.kind === "hello" || (frame.kind === "hello" && frames.length > 0)) {
+      throw new TunnelError("protocol-error", "HELLO shares a message");
+    }
     frames.push(frame);
     if (frame.kind !== "data") continue;
     if (dataStream === 0) dataStream = frame.stream;
