@@ -10,7 +10,7 @@ import { chunk, values, Visitor } from "../support/raw-http.ts";
 import { poll } from "../support/until.ts";
 import { useTunnel } from "../support/use-tunnel.ts";
 
-const tunnel = useTunnel();
+const tunnel = useTunnel({ agent: ["--concurrency", "256"] });
 
 /** "Well under a second", on a machine that does other things too. */
 const AT_ONCE_MS = 500;
