@@ -17,9 +17,8 @@ export function refusal(code: ErrorCode, request: Request): Response {
   const rule = errors[code];
   const headers = new Headers({ "sluice-error": code, "cache-control": "no-store" });
   if (rule.status === 503) headers.set("retry-after", RETRY_AFTER_SECONDS);
-  // RFC 9110 section 11.6.1 and section 15.5.22: these two must say what would help.
+  // RFC 9110 section 11.6.1. (A 426 should name the protocol in `Upgrade`, which the runtime removes.)
   if (rule.status === 401) headers.set("www-authenticate", 'Bearer realm="sluice"');
-  if (rule.status === 426) headers.set("upgrade", "websocket");
   const asJson = request.headers.get("accept")?.toLowerCase().includes("json") ?? false;
   headers.set("content-type", asJson ? "application/json" : "text/plain; charset=utf-8");
   const body = asJson

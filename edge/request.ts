@@ -93,7 +93,9 @@ function addForwarded(crossed: string[], request: Request, visitor: Visitor, pre
   const { headers, url } = request;
   // workerd knows the socket's address; on Cloudflare, which does not say it there, the field is set by Cloudflare.
   const address =
-    typeof visitor.clientIp === "string" ? visitor.clientIp : headers.get("cf-connecting-ip");
+    typeof visitor.clientIp === "string"
+      ? withoutPort(visitor.clientIp)
+      : headers.get("cf-connecting-ip");
   const before = headers.get("x-forwarded-for");
   const path = [before, address].filter((hop) => hop !== null && hop !== "").join(", ");
   if (path !== "") crossed.push("x-forwarded-for", path);
@@ -105,6 +107,12 @@ function addForwarded(crossed: string[], request: Request, visitor: Visitor, pre
   const known = proto === "https" || proto === "http";
   crossed.push("x-forwarded-proto", known ? proto : url.slice(0, url.indexOf(":")));
   if (prefix !== "") crossed.push("x-forwarded-prefix", prefix);
+}
+
+/** The address in "127.0.0.1:4711" or "[::1]:4711", as workerd writes them; anything else as it is. */
+function withoutPort(peer: string): string {
+  const found = /^(?:\[([0-9a-f:.%]+)\]|([0-9.]+)):[0-9]+$/i.exec(peer);
+  return found?.[1] ?? found?.[2] ?? peer;
 }
 
 /**
