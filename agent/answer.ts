@@ -1,0 +1,176 @@
+/**
+ * What becomes of one request at the origin: its answer, passed on as it comes, or the error that took its place.
+ *
+ * Both HTTP clients report here, so that heads, pressure, cancelling and waiting are the same for both. It knows neither.
+ */
+import { type ErrorCode, errors, TunnelError } from "../codec/errors.ts";
+import type { Exchange } from "../codec/exchange.ts";
+import type { BodyLength, HeaderList, ResponseHead } from "../codec/frame.ts";
+import { crossing, headerValue, isHeaderValue } from "../codec/headers.ts";
+import type { RequestOutcome } from "./log.ts";
+
+/** An origin on this machine or network that takes longer than this to accept a connection is not there. */
+export const CONNECT_TIMEOUT_MS = 5000;
+
+/** What can be done to the origin's connection while it answers. */
+export interface Flow {
+  pause(): void;
+  resume(): void;
+  /** Ends the connection; a no-op when it has ended. */
+  destroy(error: Error): void;
+}
+
+/** How an exchange ended, for logs. */
+export interface Outcome {
+  /** What the visitor saw, as far as the agent knows. */
+  readonly status: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly outcome: RequestOutcome;
+}
+
+export class Answer {
+  /** Settles when the origin has nothing more to do for this request, however it ended. Never rejects. */
+  readonly done: Promise<Outcome>;
+  /** Bytes of the request's body that were written to the origin. */
+  bytesIn = 0;
+  readonly #exchange: Exchange;
+  readonly #timeoutMs: number;
+  readonly #settle: (outcome: Outcome) => void;
+  #flow: Flow | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #head: ResponseHead | undefined;
+  #bytesOut = 0;
+  #over = false;
+
+  /** @param timeoutMs how long the origin may take from the last byte of the request to the head of its answer; 0 is for ever */
+  constructor(exchange: Exchange, timeoutMs: number) {
+    this.#exchange = exchange;
+    this.#timeoutMs = timeoutMs;
+    const { promise, resolve } = Promise.withResolvers<Outcome>();
+    this.done = promise;
+    this.#settle = resolve;
+    this.#timer = setTimeout(
+      () => this.fail("origin-refused", `no connection within ${CONNECT_TIMEOUT_MS} ms`),
+      CONNECT_TIMEOUT_MS,
+    );
+  }
+
+  /** Whether a connection to the origin was there: before, nothing of the request can have reached it. */
+  get connected(): boolean {
+    return this.#flow !== undefined;
+  }
+
+  /** Whether the exchange has ended: what the origin still says is of no use. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** The request is about to be written to the connection behind `flow`. */
+  connect(flow: Flow): void {
+    this.#flow = flow;
+    if (this.#over) flow.destroy(new Error("the request was cancelled before it was sent"));
+    else this.expectHead();
+  }
+
+  /** From now on the origin is to blame for silence. Called again, it has the whole time again. */
+  expectHead(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#timeoutMs === 0 || this.#head !== undefined || this.#over) return;
+    this.#timer = setTimeout(
+      () => this.fail("origin-timeout", `no answer within ${this.#timeoutMs} ms`),
+      this.#timeoutMs,
+    );
+  }
+
+  /** The visitor is to blame for silence: the origin waits for the rest of the request. */
+  expectVisitor(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** The origin's final head. `fields` are what it sent, in order and case. */
+  head(status: number, reason: string, fields: HeaderList): void {
+    if (this.#over) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const { method } = this.#exchange.request;
+    const bodyless = method === "HEAD" || status === 204 || status === 205 || status === 304;
+    // A client learns the length from these two answers though no body follows (RFC 9110 section 8.6).
+    const keepsLength = method === "HEAD" || status === 304;
+    const head: ResponseHead = {
+      status,
+      reason: isHeaderValue(reason) ? reason : "",
+      headers: withoutLength(crossing(fields), keepsLength),
+      length: bodyless ? "none" : lengthOf(fields),
+    };
+    this.#exchange.respond(head);
+    // The session refuses a head that is illegal or too large, as the origin's fault.
+    const refused = this.#exchange.error;
+    if (refused === undefined) this.#head = head;
+    else this.fail(refused.code, refused.note);
+  }
+
+  /** A piece of the body. The origin is paused while the tunnel has no room. */
+  data(bytes: Uint8Array): void {
+    if (this.#over || this.#head === undefined || this.#head.length === "none") return;
+    this.#bytesOut += bytes.length;
+    const { outgoing } = this.#exchange;
+    if (outgoing.write(bytes)) return;
+    this.#flow?.pause();
+    outgoing.ready().then(
+      () => this.#flow?.resume(),
+      // The exchange failed meanwhile; `cancel` has ended the origin's connection.
+      () => {},
+    );
+  }
+
+  /** The answer is complete. What is left of the request is not needed: the origin would not read it. */
+  end(trailers: HeaderList): void {
+    if (this.#over) return;
+    const { outgoing, incoming, request } = this.#exchange;
+    if (this.#head?.length !== "none") outgoing.end(crossing(trailers));
+    this.#finish("ok", this.#head?.status ?? 0);
+    if (request.length === "none" || incoming.complete) return;
+    this.#flow?.destroy(new Error("the answer was complete before the request"));
+  }
+
+  /** The origin failed: the visitor gets an error, or a cut answer if its head was sent. */
+  fail(code: ErrorCode, note: string): void {
+    if (this.#over) return;
+    this.#finish(code, this.#head?.status ?? errors[code].status);
+    this.#exchange.cancel(code, note);
+    this.#flow?.destroy(new TunnelError(code, note));
+  }
+
+  /** The visitor or the tunnel is gone: nobody waits for the answer. */
+  cancel(error: TunnelError): void {
+    if (this.#over) return;
+    this.#finish(error.code, this.#head?.status ?? errors[error.code].status);
+    this.#flow?.destroy(error);
+  }
+
+  #finish(outcome: RequestOutcome, status: number): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#settle({ status, bytesIn: this.bytesIn, bytesOut: this.#bytesOut, outcome });
+  }
+}
+
+/** How much body follows, by the answer's framing fields (RFC 9112 section 6.3). */
+function lengthOf(fields: HeaderList): BodyLength {
+  if (headerValue(fields, "transfer-encoding") !== undefined) return "unknown";
+  const length = headerValue(fields, "content-length");
+  return length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : "unknown";
+}
+
+function withoutLength(headers: string[], keep: boolean): string[] {
+  if (keep || headerValue(headers, "content-length") === undefined) return headers;
+  const kept: string[] = [];
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i] as string;
+    if (name.toLowerCase() !== "content-length") kept.push(name, headers[i + 1] as string);
+  }
+  return kept;
+}

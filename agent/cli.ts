@@ -1,0 +1,302 @@
+#!/usr/bin/env node
+/**
+ * The command line: flags to configuration, signals to drain, ends to exit codes. What a command does is elsewhere, and
+ * is loaded only when the command runs, so that the first line is out at once.
+ */
+import { Command, CommanderError, Option } from "commander";
+import { PROTOCOL } from "../codec/limits.ts";
+import { connectConfig, edgeConfig, type Given, type GivenValues, tokenConfig } from "./config.ts";
+import { Log } from "./log.ts";
+import { checkSecret, readSecret } from "./secret.ts";
+import { VERSION } from "./software.ts";
+import { type ExitCode, exits, UsageError } from "./usage.ts";
+
+/** A flag and its environment variable. */
+function option(flags: string, variable: string, description: string): Option {
+  return new Option(flags, description).env(variable);
+}
+
+function json(): Option {
+  return option("--json", "AGENT_JSON", "events on stdout, one JSON object a line");
+}
+
+const program = new Command("agent")
+  .description("Sluice: an HTTP tunnel through your own Cloudflare Worker.")
+  .version(
+    `agent ${VERSION}, protocol ${PROTOCOL}, node ${process.versions.node}`,
+    "-V, --version",
+    "print the versions",
+  )
+  .exitOverride()
+  .showHelpAfterError("(run with --help for the flags)")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  agent connect --port 4000 --edge https://edge.example.workers.dev --service shop --token-file shop.token
+  agent token --service shop --secret-file edge.secret > shop.token
+  agent edge --port 8787 --data .edge
+
+Exit codes: 0 clean, 1 failed, 2 wrong usage, 4 token refused, 5 protocol version refused, 130/143 forced.`,
+  );
+
+program
+  .command("connect")
+  .description("make a server on this machine or network answer requests from the edge")
+  .optionsGroup("Where to:")
+  .addOption(option("-e, --edge <url>", "AGENT_EDGE", "the URL of your edge"))
+  .addOption(option("-s, --service <name>", "AGENT_SERVICE", "the service that the server is"))
+  .addOption(
+    option(
+      "--token-file <path>",
+      "AGENT_TOKEN_FILE",
+      "the agent token; - is stdin (or set AGENT_TOKEN)",
+    ),
+  )
+  .optionsGroup("The server:")
+  .addOption(option("-p, --port <port>", "AGENT_PORT", "its port on this machine"))
+  .addOption(
+    option(
+      "--origin <url>",
+      "AGENT_ORIGIN",
+      "its address instead: http://, https:// or unix:/path",
+    ),
+  )
+  .addOption(
+    option(
+      "-c, --concurrency <n>",
+      "AGENT_CONCURRENCY",
+      "requests it gets at once; others wait (default 64)",
+    ),
+  )
+  .addOption(
+    option(
+      "--host-header <host>",
+      "AGENT_HOST_HEADER",
+      "the Host that it sees (default its own address)",
+    ),
+  )
+  .addOption(
+    option(
+      "--origin-timeout <time>",
+      "AGENT_ORIGIN_TIMEOUT",
+      "how long it may take to begin an answer, 0 for ever (default 10m)",
+    ),
+  )
+  .optionsGroup("Running:")
+  .addOption(
+    option(
+      "--grace <time>",
+      "AGENT_GRACE",
+      "how long requests in flight may finish after the first signal (default 30s)",
+    ),
+  )
+  .addOption(json())
+  .action((_options, command: Command) => finish(command, connect));
+
+program
+  .command("edge")
+  .description("run the edge on this machine, in workerd")
+  .addOption(
+    option(
+      "-p, --port <port>",
+      "AGENT_EDGE_PORT",
+      "where to listen; 0 lets the system choose (default 8787)",
+    ),
+  )
+  .addOption(
+    option("--host <address>", "AGENT_EDGE_HOST", "the address to listen on (default 127.0.0.1)"),
+  )
+  .addOption(
+    option(
+      "--domain <domain>",
+      "AGENT_EDGE_DOMAIN",
+      "make <service>.<domain> reach the service too",
+    ),
+  )
+  .addOption(
+    option(
+      "--secret-file <path>",
+      "AGENT_SECRET_FILE",
+      "what signs tokens; - is stdin (or set TUNNEL_SECRET; made when missing)",
+    ),
+  )
+  .addOption(
+    option(
+      "--data <directory>",
+      "AGENT_EDGE_DATA",
+      "where a made secret is kept (default a temporary directory)",
+    ),
+  )
+  .addOption(
+    option(
+      "--visitors <who>",
+      "AGENT_EDGE_VISITORS",
+      "who may send requests: open, or token (default open)",
+    ),
+  )
+  .addOption(json())
+  .action((_options, command: Command) => finish(command, edge));
+
+program
+  .command("token")
+  .description("print a signed token")
+  .addOption(option("-s, --service <name>", "AGENT_SERVICE", "the service that it is for"))
+  .addOption(
+    option("--role <role>", "AGENT_ROLE", "what it allows: agent, or visitor (default agent)"),
+  )
+  .addOption(option("--expires <time>", "AGENT_EXPIRES", "how long it is good (default 90d)"))
+  .addOption(
+    option(
+      "--secret-file <path>",
+      "AGENT_SECRET_FILE",
+      "the edge's secret; - is stdin (or set TUNNEL_SECRET)",
+    ),
+  )
+  .action((_options, command: Command) => finish(command, token));
+
+type Run = (given: GivenValues, log: Log) => Promise<ExitCode>;
+
+async function finish(command: Command, run: Run): Promise<void> {
+  const log = new Log({
+    json: command.getOptionValue("json") === true,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    now: Date.now,
+  });
+  try {
+    process.exit(await run(givenOf(command), log));
+  } catch (error) {
+    const usage = error instanceof UsageError;
+    const message = error instanceof Error ? error.message : String(error);
+    log.event({ event: "error", code: usage ? "usage" : "failed", message });
+    process.exit(usage ? exits.usage : exits.runtime);
+  }
+}
+
+/** Every value with where it came from. An empty environment variable is as good as none. */
+function givenOf(command: Command): GivenValues {
+  const given: Record<string, Given> = {};
+  for (const { long, envVar, attributeName } of command.options.map((each) => ({
+    long: each.long ?? "",
+    envVar: each.envVar ?? "",
+    attributeName: each.attributeName(),
+  }))) {
+    const text: unknown = command.getOptionValue(attributeName);
+    const flag = command.getOptionValueSource(attributeName) === "cli";
+    if (typeof text !== "string" || (text === "" && !flag)) continue;
+    given[attributeName] = { text, from: flag ? long : envVar, flag };
+  }
+  return given;
+}
+
+async function connect(given: GivenValues, log: Log): Promise<ExitCode> {
+  const config = connectConfig(given);
+  const secret = await readSecret(
+    {
+      what: "token",
+      ...fileOf(given["tokenFile"], "AGENT_TOKEN"),
+    },
+    { environment: process.env, stdin: process.stdin },
+  );
+  if (secret === undefined) {
+    throw new UsageError(
+      "A token is missing: give --token-file, or set AGENT_TOKEN. Whoever has the edge's secret makes one with `agent token`.",
+    );
+  }
+  if (!/^[\x21-\x7e]+$/.test(secret)) {
+    throw new UsageError("The token must be one word, as `agent token` prints it.");
+  }
+  const { Agent } = await import("./agent.ts");
+  const agent = new Agent(config, secret, log);
+  process.on("SIGHUP", () => agent.redial());
+  onSignals(
+    () => agent.drain(),
+    () => agent.stop(),
+  );
+  return agent.run();
+}
+
+async function edge(given: GivenValues, log: Log): Promise<ExitCode> {
+  const config = edgeConfig(given);
+  const { edgeSecret } = await import("./edge-secret.ts");
+  const secret = await edgeSecret(config, fileOf(given["secretFile"], "TUNNEL_SECRET"), log);
+  log.live("starting the edge");
+  const { startEdge } = await import("./workerd.ts");
+  const running = await startEdge(config, secret.value);
+  try {
+    log.event({ event: "listening", url: running.url });
+    log.url(running.url);
+    log.field("Edge", running.url);
+    log.say(
+      `listening; services are at ${running.url}/send/<service>/${config.domain === undefined ? "" : ` and http://<service>.${config.domain}:${new URL(running.url).port}/`}`,
+    );
+    const stop = (): void => void running.stop();
+    onSignals(stop, stop);
+    await running.ended;
+    return exits.clean;
+  } finally {
+    await secret.forget();
+  }
+}
+
+async function token(given: GivenValues): Promise<ExitCode> {
+  const config = tokenConfig(given);
+  const secret = await readSecret(
+    { what: "secret", ...fileOf(given["secretFile"], "TUNNEL_SECRET") },
+    { environment: process.env, stdin: process.stdin },
+  );
+  if (secret === undefined) {
+    throw new UsageError("The edge's secret is missing: give --secret-file, or set TUNNEL_SECRET.");
+  }
+  checkSecret(secret);
+  const { signToken } = await import("./token.ts");
+  const { service, role, expiresMs } = config;
+  const nowMs = Date.now();
+  const signed = await signToken({ service, role, nowMs, expiresMs: nowMs + expiresMs }, secret);
+  process.stdout.write(`${signed}\n`);
+  return exits.clean;
+}
+
+/** A file that a flag names, then the variable with the secret itself, then a file that a variable names. */
+function fileOf(
+  given: Given | undefined,
+  variable: string,
+): { file: string | undefined; flag: string; variable: string } {
+  const shadowed = given?.flag === false && (process.env[variable] ?? "") !== "";
+  return {
+    file: shadowed ? undefined : given?.text,
+    flag: given?.from ?? "",
+    variable,
+  };
+}
+
+/** The first signal asks for an orderly end; the second ends the process, with the exit code that shells expect. */
+function onSignals(first: () => void, second: () => void): void {
+  let asked = false;
+  const on = (signal: "SIGINT" | "SIGTERM", code: ExitCode): void => {
+    process.on(signal, () => {
+      if (asked) {
+        second();
+        process.exit(code);
+      }
+      asked = true;
+      first();
+    });
+  };
+  on("SIGINT", exits.interrupted);
+  on("SIGTERM", exits.terminated);
+}
+
+/** A reader that went away (`agent … | head`) is no reason to drop the tunnel. */
+function ignoreClosedOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+}
+
+ignoreClosedOutput();
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exit(error.exitCode === 0 ? exits.clean : exits.usage);
+}

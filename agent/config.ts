@@ -1,0 +1,266 @@
+/**
+ * What the person at the terminal asked for, checked: flags and environment become a `ConnectConfig` or an `EdgeConfig`,
+ * or a sentence that quotes the value that is wrong.
+ *
+ * It reads no files and no secrets (`secret.ts`) and knows no command-line library.
+ */
+import * as v from "valibot";
+import { isHeaderValue } from "../codec/headers.ts";
+import { MAX_STREAMS } from "../codec/limits.ts";
+import { durationMs } from "./duration.ts";
+import type { Role } from "./token.ts";
+import { UsageError } from "./usage.ts";
+
+/** One value as it was given: the text, and what to call it in a complaint (`--port`, or `AGENT_PORT`). */
+export interface Given {
+  readonly text: string;
+  readonly from: string;
+  /** Whether it came from the command line: then it wins over the environment. */
+  readonly flag: boolean;
+}
+
+/** Everything that was given, by the camel-case name of its flag. */
+export type GivenValues = Readonly<Partial<Record<string, Given>>>;
+
+/** Where the origin is: what undici and node:http need, and how to show it. */
+export interface OriginAddress {
+  /** Scheme, host and port. For a Unix socket the host is only what `Host` says. */
+  readonly url: URL;
+  readonly socketPath: string | undefined;
+  readonly label: string;
+}
+
+export interface ConnectConfig {
+  /** The edge's own URL: scheme, host and port. */
+  readonly edge: URL;
+  readonly service: string;
+  readonly origin: OriginAddress;
+  /** How many requests the origin gets at once; the others wait in the agent. */
+  readonly concurrency: number;
+  /** The `Host` that the origin sees; its own address when undefined. */
+  readonly hostHeader: string | undefined;
+  /** How long the origin may take to begin its answer; 0 is for ever. */
+  readonly originTimeoutMs: number;
+  /** How long requests in flight may take to finish after the first signal. */
+  readonly graceMs: number;
+}
+
+/** Whether the edge asks a visitor for a token. */
+export type Visitors = "open" | "token";
+
+export interface EdgeConfig {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** `<service>.<domain>` reaches a service too; undefined leaves only `/send/<service>/`. */
+  readonly domain: string | undefined;
+  /** Where the made secret and the objects' storage are kept; a temporary directory when undefined. */
+  readonly dataDirectory: string | undefined;
+  readonly visitors: Visitors;
+}
+
+export interface TokenConfig {
+  readonly service: string;
+  readonly role: Role;
+  readonly expiresMs: number;
+}
+
+const whole = (least: number, most: number, expects: string) =>
+  v.config(
+    v.pipe(
+      v.string(),
+      v.regex(/^\d{1,9}$/),
+      v.transform(Number),
+      v.minValue(least),
+      v.maxValue(most),
+    ),
+    { message: expects },
+  );
+
+const duration = (leastMs: number, mostMs: number, expects: string) =>
+  v.config(
+    v.pipe(
+      v.string(),
+      v.transform(durationMs),
+      v.number(),
+      v.minValue(leastMs),
+      v.maxValue(mostMs),
+    ),
+    { message: expects },
+  );
+
+const DAY_MS = 86_400_000;
+/** What setTimeout can wait for: 2^31 - 1 ms. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** A DNS label, because a service is also a host name (`<service>.<domain>`). */
+const service = v.config(v.pipe(v.string(), v.regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/)), {
+  message: "1 to 63 lower-case letters, digits and inner hyphens",
+});
+
+const edge = v.config(
+  v.pipe(
+    v.string(),
+    v.url(),
+    v.transform((text) => new URL(text)),
+    v.check(
+      (url) =>
+        /^https?:$/.test(url.protocol) &&
+        url.pathname === "/" &&
+        url.search === "" &&
+        url.hash === "" &&
+        url.username === "",
+    ),
+  ),
+  { message: "an http or https URL without a path, like https://edge.example.workers.dev" },
+);
+
+const port = whole(1, 65_535, "a whole number from 1 to 65535");
+const role = v.picklist(["agent", "visitor"], "agent or visitor");
+const visitors = v.picklist(["open", "token"], "open or token");
+const host = v.config(v.pipe(v.string(), v.regex(/^[0-9A-Za-z.:_-]+$/)), {
+  message: "a host name or an address, like 127.0.0.1",
+});
+const domain = v.config(v.pipe(v.string(), v.toLowerCase(), v.regex(/^[a-z0-9.-]+$/)), {
+  message: "a domain name, like localhost or tunnel.example.com",
+});
+const hostHeader = v.config(v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/)), {
+  message: "a host name, with a port if need be",
+});
+
+/** @throws UsageError */
+export function connectConfig(given: GivenValues): ConnectConfig {
+  return {
+    edge: check(edge, need(given.edge, "--edge", "the URL of your edge")),
+    service: check(service, need(given.service, "--service", "the service's name")),
+    origin: originOf(given),
+    concurrency:
+      checkIf(
+        whole(1, MAX_STREAMS, `a whole number from 1 to ${MAX_STREAMS}`),
+        given.concurrency,
+      ) ?? 64,
+    hostHeader: checkIf(hostHeader, given.hostHeader),
+    originTimeoutMs:
+      checkIf(
+        duration(0, TIMER_MAX_MS, "a time like 30s, 10m or 2h, at most 24d; 0 is for ever"),
+        given.originTimeout,
+      ) ?? 600_000,
+    graceMs:
+      checkIf(duration(0, DAY_MS, "a time like 30s or 5m, at most 1d"), given.grace) ?? 30_000,
+  };
+}
+
+/** @throws UsageError */
+export function edgeConfig(given: GivenValues): EdgeConfig {
+  return {
+    host: checkIf(host, given.host) ?? "127.0.0.1",
+    port:
+      checkIf(
+        whole(0, 65_535, "a whole number from 0 to 65535; 0 lets the system choose"),
+        given.port,
+      ) ?? 8787,
+    domain: checkIf(domain, given.domain),
+    dataDirectory: given.data?.text,
+    visitors: checkIf(visitors, given.visitors) ?? "open",
+  };
+}
+
+/** @throws UsageError */
+export function tokenConfig(given: GivenValues): TokenConfig {
+  return {
+    service: check(service, need(given.service, "--service", "the service that the token is for")),
+    role: checkIf(role, given.role) ?? "agent",
+    expiresMs:
+      checkIf(
+        duration(1000, 3650 * DAY_MS, "a time like 12h or 90d, at most 3650d"),
+        given.expires,
+      ) ?? 90 * DAY_MS,
+  };
+}
+
+/** Where agents dial. */
+export function socketUrl({ edge, service }: Pick<ConnectConfig, "edge" | "service">): URL {
+  const url = new URL(edge);
+  url.protocol = edge.protocol === "https:" ? "wss:" : "ws:";
+  url.pathname = `/websocket/${service}`;
+  return url;
+}
+
+/** Where visitors go. */
+export function publicUrl({ edge, service }: Pick<ConnectConfig, "edge" | "service">): string {
+  return new URL(`/send/${service}/`, edge).href;
+}
+
+/** Whether a URL's host is this machine: what is sent there passes no network. */
+export function isLoopback(url: URL): boolean {
+  const { hostname } = url;
+  return (
+    hostname === "localhost" ||
+    hostname.endsWith(".localhost") ||
+    hostname === "[::1]" ||
+    /^127(?:\.\d{1,3}){3}$/.test(hostname)
+  );
+}
+
+function originOf(given: GivenValues): OriginAddress {
+  const { port: byPort, origin: byUrl } = given;
+  if (byPort !== undefined && byUrl !== undefined && byPort.flag === byUrl.flag) {
+    throw new UsageError(
+      `${byPort.from} and ${byUrl.from} say two different things: give the one or the other.`,
+    );
+  }
+  if (byPort !== undefined && (byUrl === undefined || byPort.flag)) {
+    // Not 127.0.0.1: development servers listen on either address of localhost, and check that Host says localhost.
+    const url = new URL(`http://localhost:${check(port, byPort)}`);
+    return { url, socketPath: undefined, label: url.origin };
+  }
+  if (byUrl === undefined) {
+    throw new UsageError(
+      "Where is your server? Give --port 4000, or --origin with an http://, https:// or unix: address.",
+    );
+  }
+  const unix = /^unix:(?:\/\/)?(\/[^\0]*)$/.exec(byUrl.text)?.[1];
+  if (unix !== undefined) {
+    return { url: new URL("http://localhost"), socketPath: unix, label: `unix:${unix}` };
+  }
+  const url = URL.canParse(byUrl.text) ? new URL(byUrl.text) : undefined;
+  const plain =
+    url !== undefined &&
+    /^https?:$/.test(url.protocol) &&
+    url.pathname === "/" &&
+    url.search === "" &&
+    url.hash === "" &&
+    url.username === "";
+  if (!plain) {
+    throw complaint(byUrl, "an http:// or https:// URL without a path, or unix:/path/to.sock");
+  }
+  return { url, socketPath: undefined, label: url.origin };
+}
+
+function need(given: Given | undefined, flag: string, what: string): Given {
+  if (given !== undefined) return given;
+  const variable = `AGENT_${flag.slice(2).toUpperCase()}`;
+  throw new UsageError(`${flag} is missing: ${what}. Give it, or set ${variable}.`);
+}
+
+function checkIf<S extends v.GenericSchema<unknown, unknown>>(
+  schema: S,
+  given: Given | undefined,
+): v.InferOutput<S> | undefined {
+  return given === undefined ? undefined : check(schema, given);
+}
+
+function check<S extends v.GenericSchema<unknown, unknown>>(
+  schema: S,
+  given: Given,
+): v.InferOutput<S> {
+  const result = v.safeParse(schema, given.text, { abortEarly: true });
+  if (result.success) return result.output;
+  throw complaint(given, result.issues[0].message);
+}
+
+/** A value may hold anything: what a terminal would act on is not shown as it is. */
+function complaint({ from, text }: Given, expects: string): UsageError {
+  const shown = isHeaderValue(text) ? `"${text}"` : JSON.stringify(text);
+  return new UsageError(`${from} must be ${expects}, not ${shown}.`);
+}

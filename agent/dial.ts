@@ -1,0 +1,294 @@
+/**
+ * One WebSocket's life: upgrade, HELLO, messages both ways, signs of life, end. It lends the session its transport.
+ *
+ * It never dials again (`agent.ts` does) and never looks into a message.
+ */
+import { Agent as HttpsAgent } from "node:https";
+import type { IncomingMessage } from "node:http";
+import { type ClientOptions, WebSocket } from "ws";
+import { type ErrorCode, errorCodeOf, errors, TunnelError } from "../codec/errors.ts";
+import type { Exchange } from "../codec/exchange.ts";
+import type { Hello } from "../codec/frame.ts";
+import { isHeaderValue } from "../codec/headers.ts";
+import { MAX_MESSAGE_BYTES, MAX_STREAMS, PROTOCOL, REQUEST_CREDIT_BYTES } from "../codec/limits.ts";
+import { Session, type Transport } from "../codec/session.ts";
+import { retryAfterMs } from "./backoff.ts";
+import { isLoopback } from "./config.ts";
+import { SOFTWARE } from "./software.ts";
+
+/** How long the upgrade, and then the edge's HELLO, may take. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** Proxies and Cloudflare drop what is idle for 100 s. A protocol ping costs the edge nothing: it wakes no object. */
+const PING_EVERY_MS = 20_000;
+
+/** A ping that nothing answers for this long means that the connection is dead, though nobody said so. */
+const PONG_WITHIN_MS = 10_000;
+
+/** How often the session looks after its own liveness while streams are open. */
+const TICK_MS = 5000;
+
+/** The session stops handing over messages while this many bytes wait for the socket: what waits here can no longer be reordered. */
+const FULL_BYTES = 256 * 1024;
+
+/** How much of a refusal's body is read: the edge's are one sentence. */
+const REFUSAL_BYTES = 2048;
+
+/** ws has the option since 8.19; its types lack it. */
+type SocketOptions = ClientOptions & { readonly closeTimeout: number };
+
+export interface DialOptions {
+  /** ws: or wss:, the edge's route for agents of the service. */
+  readonly url: URL;
+  readonly token: string;
+  /** Tells this process from others that use the same token: the newest connection with an id takes the place of the one before. */
+  readonly id: string;
+  readonly accept: (exchange: Exchange) => void;
+  /** HELLOs were exchanged: requests may come. Called once. */
+  readonly connected: (session: Session, peer: Hello) => void;
+}
+
+/** How a dial ended. */
+export type Ending =
+  /** The edge answered the upgrade with something else. */
+  | {
+      readonly kind: "refused";
+      readonly status: number;
+      /** The edge's `sluice-error`, if the edge it was. */
+      readonly code: string | undefined;
+      readonly says: string;
+      readonly retryAfterMs: number | undefined;
+    }
+  /** What is there does not speak our version of the protocol. */
+  | { readonly kind: "mismatch"; readonly says: string }
+  /** No WebSocket came to be. */
+  | { readonly kind: "unreachable"; readonly says: string }
+  /** The session began, and ended. */
+  | { readonly kind: "ended"; readonly error: TunnelError };
+
+export class Dial implements Transport {
+  /** Settles when the connection is of no more use. Never rejects. */
+  readonly ended: Promise<Ending>;
+  readonly #ws: WebSocket;
+  readonly #options: DialOptions;
+  readonly #session: Session;
+  readonly #settle: (ending: Ending) => void;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #pongDue: NodeJS.Timeout | undefined;
+  /** What went wrong, for the close event, which itself says little. */
+  #fault: { readonly code: ErrorCode; readonly note: string } | undefined;
+  #greeted = false;
+  #wasFull = false;
+
+  constructor(options: DialOptions) {
+    this.#options = options;
+    const { promise, resolve } = Promise.withResolvers<Ending>();
+    this.ended = promise;
+    this.#settle = (ending) => {
+      for (const timer of this.#timers) clearInterval(timer);
+      clearTimeout(this.#pongDue);
+      resolve(ending);
+    };
+    this.#session = new Session(this, {
+      hello: {
+        session: "",
+        maxStreams: MAX_STREAMS,
+        credit: REQUEST_CREDIT_BYTES,
+        software: SOFTWARE,
+      },
+      accept: options.accept,
+      greeted: (peer) => this.#onGreeted(peer),
+      ended: (error) => {
+        this.#settle(this.#greeted ? { kind: "ended", error } : unreachable(error.note));
+      },
+    });
+    this.#ws = this.#open();
+  }
+
+  /** Ends the connection in an orderly way: what is open fails on both ends. */
+  hangUp(code: ErrorCode, note: string): void {
+    this.#session.end(code, note);
+    this.#settle({ kind: "ended", error: new TunnelError(code, note) });
+  }
+
+  get full(): boolean {
+    const full = this.#ws.bufferedAmount >= FULL_BYTES;
+    this.#wasFull ||= full;
+    return full;
+  }
+
+  send(message: Uint8Array): void {
+    this.#ws.send(message, { binary: true }, this.#onSent);
+  }
+
+  close(code: number, reason: string): void {
+    // While the upgrade is under way ws has nothing to close in an orderly way.
+    if (this.#ws.readyState === WebSocket.CONNECTING) this.#ws.terminate();
+    else this.#ws.close(code, reason);
+  }
+
+  schedule(flush: () => void): void {
+    setImmediate(flush);
+  }
+
+  now(): number {
+    return performance.now();
+  }
+
+  allocate(bytes: number): Uint8Array {
+    // Not from Node's pool: a message that waits would keep 64 KiB of others' memory alive.
+    return Buffer.allocUnsafeSlow(bytes);
+  }
+
+  #open(): WebSocket {
+    const { url, token, id } = this.#options;
+    const secure = url.protocol === "wss:";
+    const options: SocketOptions = {
+      headers: { authorization: `Bearer ${token}`, "sluice-agent": id },
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      closeTimeout: 5000,
+      maxPayload: MAX_MESSAGE_BYTES,
+      perMessageDeflate: false,
+      // Company networks: HTTPS_PROXY and NO_PROXY, as curl reads them.
+      ...(secure ? { agent: new HttpsAgent({ proxyEnv: process.env }) } : {}),
+      ...(secure || isLoopback(url) ? { generateMask: zeroMask } : {}),
+    };
+    const ws = new WebSocket(url, [PROTOCOL], options);
+    ws.on("open", () => this.#onOpen());
+    ws.on("message", (data: Buffer, isBinary) => {
+      this.#heard();
+      if (isBinary) this.#session.receive(data);
+      else this.#session.end("protocol-error", "a text message");
+    });
+    ws.on("pong", () => this.#heard());
+    ws.on("error", (error) => this.#onError(error));
+    ws.on("unexpected-response", (_request, response) => void this.#onRefusal(response));
+    ws.on("close", (code, reason) => this.#onClose(code, reason.toString()));
+    return ws;
+  }
+
+  #onOpen(): void {
+    this.#session.greet();
+    const ping = setInterval(() => {
+      this.#ws.ping();
+      this.#pongDue = setTimeout(
+        () => this.#die(`no sign of life within ${PONG_WITHIN_MS / 1000} s`),
+        PONG_WITHIN_MS,
+      );
+    }, PING_EVERY_MS);
+    const tick = setInterval(() => this.#session.tick(), TICK_MS);
+    const helloDue = setTimeout(() => {
+      if (!this.#greeted) this.#die("the edge opened the connection and said nothing");
+    }, HANDSHAKE_TIMEOUT_MS);
+    this.#timers.push(ping, tick, helloDue);
+  }
+
+  #onGreeted(peer: Hello): void {
+    // Again after each sleep of the edge: nothing that the agent's person needs to know.
+    if (this.#greeted) return;
+    this.#greeted = true;
+    this.#options.connected(this.#session, peer);
+  }
+
+  /** The socket took bytes: the peer reads, or the kernel still has room. */
+  readonly #onSent = (): void => {
+    if (!this.#wasFull || this.#ws.bufferedAmount >= FULL_BYTES) return;
+    this.#wasFull = false;
+    this.#heard();
+    this.#session.flush();
+  };
+
+  #heard(): void {
+    if (this.#pongDue === undefined) return;
+    clearTimeout(this.#pongDue);
+    this.#pongDue = undefined;
+  }
+
+  /** The connection is dead: no handshake would be answered. */
+  #die(note: string): void {
+    this.#fault = { code: "agent-lost", note };
+    this.#ws.terminate();
+    this.#session.lost("agent-lost", note);
+  }
+
+  #onError(error: Error & { readonly code?: string }): void {
+    if (/subprotocol/.test(error.message)) {
+      this.#settle({
+        kind: "mismatch",
+        says: `What answers at ${this.#options.url.host} does not speak ${PROTOCOL}: ${error.message}.`,
+      });
+    }
+    const tooLarge = error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
+    const broken = error.code?.startsWith("WS_ERR_") === true;
+    this.#fault ??= {
+      code: tooLarge ? "frame-too-large" : broken ? "protocol-error" : "agent-lost",
+      note: error.message === "" ? (error.code ?? error.name) : error.message,
+    };
+  }
+
+  async #onRefusal(response: IncomingMessage): Promise<void> {
+    const { statusCode: status = 0, headers } = response;
+    const said = headers["sluice-error"];
+    const after = headers["retry-after"];
+    const says = firstLine(await readSome(response));
+    this.#settle({
+      kind: "refused",
+      status,
+      code: typeof said === "string" ? said : undefined,
+      says: says === "" ? `The edge answered ${status}.` : says,
+      retryAfterMs: after === undefined ? undefined : retryAfterMs(after, Date.now()),
+    });
+    this.#ws.terminate();
+  }
+
+  #onClose(code: number, reason: string): void {
+    const said = errorCodeOf(code - 4000);
+    const known = said !== undefined && errors[said].ends === "session" ? said : undefined;
+    const fault = this.#fault ?? { code: known ?? "agent-lost", note: closeNote(code, reason) };
+    this.#session.lost(fault.code, fault.note);
+  }
+}
+
+function unreachable(says: string): Ending {
+  return { kind: "unreachable", says };
+}
+
+/**
+ * A masking key of zeros, for which ws neither copies nor masks: a third of the CPU of a bulk transfer.
+ *
+ * Masking keeps scripts of web pages from choosing the bytes that a proxy on the way sees in the clear (RFC 6455
+ * section 10.3). No page scripts this client, and TLS, or the absence of a network, hides the bytes: it is used for
+ * wss: and for loopback only.
+ */
+function zeroMask(key: Buffer): void {
+  key.fill(0);
+}
+
+function closeNote(code: number, reason: string): string {
+  if (reason !== "") return reason;
+  // 1006 is ws's own word for a connection that ended without a close frame.
+  return code === 1006 ? "the connection broke" : `closed with code ${code}`;
+}
+
+/** The beginning of a body, as far as it comes within a moment. */
+async function readSome(response: IncomingMessage): Promise<string> {
+  const deadline = setTimeout(() => response.destroy(), 2000);
+  let text = "";
+  try {
+    response.setEncoding("utf8");
+    for await (const chunk of response) {
+      text += String(chunk);
+      if (text.length >= REFUSAL_BYTES) break;
+    }
+  } catch {
+    // A cut body: what came of it will do.
+  }
+  clearTimeout(deadline);
+  return text;
+}
+
+/** One line for a person, if it is one: a proxy's HTML page is not. */
+function firstLine(body: string): string {
+  const line = body.trim().split("\n", 1)[0]?.trim() ?? "";
+  return line.length <= 300 && isHeaderValue(line) && !line.startsWith("<") ? line : "";
+}

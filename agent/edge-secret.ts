@@ -1,0 +1,51 @@
+/**
+ * The secret of an edge on this machine: given, or made and kept where its owner can read it.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { EdgeConfig } from "./config.ts";
+import type { Log } from "./log.ts";
+import { checkSecret, readSecret, type SecretSource } from "./secret.ts";
+
+export interface EdgeSecret {
+  readonly value: string;
+  /** Removes the secret if it was made for this run only. */
+  forget(): Promise<void>;
+}
+
+/**
+ * The given secret, or the one kept in the data directory, or a new one kept there (readable by its owner only).
+ * @throws UsageError when it is too short or cannot be read
+ */
+export async function edgeSecret(
+  { dataDirectory }: Pick<EdgeConfig, "dataDirectory">,
+  source: Omit<SecretSource, "what">,
+  log: Log,
+): Promise<EdgeSecret> {
+  const surroundings = { environment: process.env, stdin: process.stdin };
+  const given = await readSecret({ what: "secret", ...source }, surroundings);
+  if (given !== undefined) return { value: checkSecret(given), forget: async () => {} };
+  if (dataDirectory !== undefined) await mkdir(dataDirectory, { recursive: true });
+  const directory = dataDirectory ?? (await mkdtemp(join(tmpdir(), "sluice-secret-")));
+  const file = join(directory, "secret");
+  const made = randomBytes(32).toString("hex");
+  try {
+    await writeFile(file, `${made}\n`, { mode: 0o600, flag: "wx" });
+    log.say(`made a secret: ${file} (for \`agent token --secret-file\`)`);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    const kept = await readSecret(
+      { what: "secret", ...source, file, flag: "--data" },
+      surroundings,
+    );
+    return { value: checkSecret(kept ?? ""), forget: async () => {} };
+  }
+  return {
+    value: made,
+    forget: async () => {
+      if (dataDirectory === undefined) await rm(directory, { recursive: true, force: true });
+    },
+  };
+}

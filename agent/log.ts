@@ -1,0 +1,149 @@
+/**
+ * What the person at the terminal, or the program that started us, sees.
+ *
+ * With `--json` events are JSON lines on stdout; without, stdout has the URL alone. Everything for people goes to stderr.
+ * Nothing here decides anything, and no secret ever comes here.
+ */
+import { styleText } from "node:util";
+import type { ErrorCode } from "../codec/errors.ts";
+import { showBytes, showMs } from "./duration.ts";
+
+/** How a request ended: well, or with a code of the error table. */
+export type RequestOutcome = "ok" | ErrorCode;
+
+/** A finished exchange. Bytes are those of bodies, as the origin saw them. */
+export interface RequestEvent {
+  readonly event: "request";
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly ms: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly outcome: RequestOutcome;
+}
+
+/** Everything a program can learn from us. The names and fields are a contract: extend, never rename. */
+export type AgentEvent =
+  | { readonly event: "listening"; readonly url: string }
+  | {
+      readonly event: "connected";
+      readonly url: string;
+      readonly service: string;
+      readonly session: string;
+      readonly rttMs: number;
+    }
+  | {
+      readonly event: "disconnected";
+      readonly code: string;
+      readonly reason: string;
+      readonly retryMs: number;
+    }
+  | { readonly event: "draining"; readonly inFlight: number }
+  | { readonly event: "error"; readonly code: string; readonly message: string }
+  | RequestEvent;
+
+/** A place to write to: a terminal or not. */
+export interface Sink {
+  readonly isTTY?: boolean;
+  write(text: string): unknown;
+}
+
+export interface LogOptions {
+  readonly json: boolean;
+  readonly stdout: Sink;
+  readonly stderr: Sink;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+type Style = Parameters<typeof styleText>[0];
+
+export class Log {
+  readonly #options: LogOptions;
+  /** Whether the last line on the terminal is one that the next may overwrite. */
+  #live = false;
+
+  constructor(options: LogOptions) {
+    this.#options = options;
+  }
+
+  /** Reports what happened: a JSON line for a program, and a line for a person where the event has one. */
+  event(event: AgentEvent): void {
+    const { json, stdout, now } = this.#options;
+    if (json) {
+      const { event: name, ...fields } = event;
+      stdout.write(`${JSON.stringify({ event: name, at: now(), ...fields })}\n`);
+    }
+    if (event.event === "request") this.say(this.#request(event));
+    else if (event.event === "disconnected") this.#disconnected(event);
+    else if (event.event === "error") this.say(`${this.#paint("red", "error")} ${event.message}`);
+  }
+
+  /** The one piece of data on stdout, unless events go there. On a terminal that shows stderr too, it is in the text already. */
+  url(url: string): void {
+    const { json, stdout, stderr } = this.#options;
+    if (json || (stdout.isTTY === true && stderr.isTTY === true)) return;
+    stdout.write(`${url}\n`);
+  }
+
+  /** A line for a person. */
+  say(text: string): void {
+    this.#options.stderr.write(`${this.#clear()}${text}\n`);
+  }
+
+  /** A labelled line, as in a status block. */
+  field(label: string, value: string): void {
+    this.say(
+      `  ${this.#paint("green", "➜")}  ${this.#paint("bold", label.padEnd(8))}${this.#paint("cyan", value)}`,
+    );
+  }
+
+  /** A line that matters less than the others. */
+  note(text: string): void {
+    this.say(this.#paint("dim", text));
+  }
+
+  /** A line that is overwritten by whatever comes next; a line like any other where there is no terminal. */
+  live(text: string): void {
+    const { stderr } = this.#options;
+    if (stderr.isTTY !== true) {
+      this.say(text);
+      return;
+    }
+    stderr.write(`${this.#clear()}${text}`);
+    this.#live = true;
+  }
+
+  #clear(): string {
+    if (!this.#live) return "";
+    this.#live = false;
+    return "\r\u001b[2K";
+  }
+
+  #disconnected({ code, reason, retryMs }: AgentEvent & { readonly event: "disconnected" }): void {
+    const why = reason === "" ? code : `${reason} (${code})`;
+    this.live(`${this.#paint("yellow", "disconnected")}: ${why}; next try in ${showMs(retryMs)}`);
+  }
+
+  #request({ method, path, status, ms, bytesOut, outcome }: RequestEvent): string {
+    const clock = new Date(this.#options.now()).toTimeString().slice(0, 8);
+    const shown = path.length > 60 ? `${path.slice(0, 59)}…` : path;
+    const colour: Style = status >= 500 ? "red" : status >= 400 ? "yellow" : "green";
+    const fields = [
+      this.#paint("dim", clock),
+      method.padEnd(6),
+      shown.padEnd(28),
+      this.#paint(colour, String(status)),
+      showMs(ms).padStart(8),
+      showBytes(bytesOut).padStart(9),
+    ];
+    if (outcome !== "ok") fields.push(this.#paint("red", outcome));
+    return fields.join("  ");
+  }
+
+  #paint(style: Style, text: string): string {
+    if (this.#options.stderr.isTTY !== true) return text;
+    return styleText(style, text, { stream: process.stderr });
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Secrets: from a file, from stdin (`-`) or from the environment, never from a flag, where `ps` shows them to everyone.
+ *
+ * Nothing here prints a secret or puts one into an error.
+ */
+import { readFile } from "node:fs/promises";
+import { text } from "node:stream/consumers";
+import { UsageError } from "./usage.ts";
+
+/** The shortest secret that may sign tokens: 32 characters of hex are 128 bits, beyond guessing. */
+export const MIN_SECRET_CHARS = 32;
+
+/** Where a secret may be found, in this order. */
+export interface SecretSource {
+  /** The file's path, or `-` for stdin; undefined when the flag was not given. */
+  readonly file: string | undefined;
+  /** The environment variable that may hold the secret itself. */
+  readonly variable: string;
+  /** What to call it in errors: "token", "secret". */
+  readonly what: string;
+  /** The flag that takes the file. */
+  readonly flag: string;
+}
+
+export interface Surroundings {
+  readonly environment: NodeJS.ProcessEnv;
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+}
+
+/**
+ * The secret without surrounding white space, or undefined when it is given nowhere.
+ * @throws UsageError when it is given but empty or unreadable
+ */
+export async function readSecret(
+  source: SecretSource,
+  { environment, stdin }: Surroundings,
+): Promise<string | undefined> {
+  const { file, variable, what, flag } = source;
+  if (file === undefined) {
+    const value = environment[variable]?.trim();
+    return value === undefined || value === "" ? undefined : value;
+  }
+  const secret = (await read(source, file, stdin)).trim();
+  if (secret === "") {
+    const where = file === "-" ? "stdin" : `the file "${file}"`;
+    throw new UsageError(`There is no ${what} in ${where} (${flag}): it is empty.`);
+  }
+  return secret;
+}
+
+async function read(
+  { what, flag }: SecretSource,
+  file: string,
+  stdin: Surroundings["stdin"],
+): Promise<string> {
+  try {
+    return file === "-" ? await text(stdin) : await readFile(file, "utf8");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const where = file === "-" ? "stdin" : `the file "${file}"`;
+    throw new UsageError(`The ${what} cannot be read from ${where} (${flag}): ${reason}.`);
+  }
+}
+
+/** @throws UsageError when `secret` is too short to sign tokens with */
+export function checkSecret(secret: string): string {
+  if (secret.length >= MIN_SECRET_CHARS) return secret;
+  throw new UsageError(
+    `The secret has ${secret.length} characters; it needs at least ${MIN_SECRET_CHARS}, or it can be guessed. ` +
+      "Make one with `openssl rand -hex 32`.",
+  );
+}

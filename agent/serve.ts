@@ -1,0 +1,78 @@
+/**
+ * Exchanges as they come: at most `concurrency` at the origin at once, the others wait their turn.
+ *
+ * A slot is free again only when the origin's request has really ended. A visitor that opens and cancels requests as
+ * fast as it can ("rapid reset", CVE-2023-44487) therefore never makes the origin do more than `concurrency` at once.
+ */
+import PQueue from "p-queue";
+import { errors, type TunnelError } from "../codec/errors.ts";
+import type { Exchange } from "../codec/exchange.ts";
+import type { Answer, Outcome } from "./answer.ts";
+import type { RequestEvent } from "./log.ts";
+import type { Origin } from "./origin.ts";
+
+export interface ServeOptions {
+  readonly origin: Origin;
+  readonly concurrency: number;
+  /** Called once for each exchange, when it has ended. */
+  readonly finished: (request: RequestEvent) => void;
+}
+
+export class Serve {
+  readonly #options: ServeOptions;
+  readonly #queue: PQueue;
+
+  constructor(options: ServeOptions) {
+    this.#options = options;
+    this.#queue = new PQueue({ concurrency: options.concurrency });
+  }
+
+  /** Exchanges at the origin and waiting for it. */
+  get inFlight(): number {
+    return this.#queue.pending + this.#queue.size;
+  }
+
+  /** Takes an exchange. To be called synchronously when it was opened. */
+  accept(exchange: Exchange): void {
+    const startedMs = performance.now();
+    const waiting = new AbortController();
+    let answer: Answer | undefined;
+    let cancelled: TunnelError | undefined;
+    exchange.onCancel = (error) => {
+      cancelled = error;
+      // A signal that aborts a running task would free its slot before the origin is done: only a waiting one gets it.
+      if (answer === undefined) waiting.abort();
+      else answer.cancel(error);
+    };
+    const run = async (): Promise<Outcome> => {
+      // The rest of the message that opened the exchange may hold its whole body: let the session read it first.
+      await Promise.resolve();
+      if (cancelled !== undefined) return unserved(cancelled);
+      answer = this.#options.origin.replay(exchange);
+      return answer.done;
+    };
+    const report = ({ status, bytesIn, bytesOut, outcome }: Outcome): void => {
+      const { method, path } = exchange.request;
+      const ms = Math.round((performance.now() - startedMs) * 10) / 10;
+      this.#options.finished({
+        event: "request",
+        method,
+        path,
+        status,
+        ms,
+        bytesIn,
+        bytesOut,
+        outcome,
+      });
+    };
+    this.#queue.add(run, { signal: waiting.signal }).then(report, (error: unknown) => {
+      if (cancelled === undefined) throw error;
+      report(unserved(cancelled));
+    });
+  }
+}
+
+/** The exchange was cancelled before the origin heard of it. */
+function unserved({ code }: TunnelError): Outcome {
+  return { status: errors[code].status, bytesIn: 0, bytesOut: 0, outcome: code };
+}

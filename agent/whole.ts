@@ -1,0 +1,111 @@
+/**
+ * Requests whose body is all here, or that have none, by undici: a third of node:http's work for a request.
+ *
+ * Requests whose body is still on its way go through `streaming.ts`: undici writes a head only together with the first
+ * byte of the body (client-h1.js, AsyncWriter), so a visitor that sends its body after it has seen the head of the
+ * answer would wait for ever.
+ */
+import { Pool, type Dispatcher } from "undici";
+import type { ErrorCode } from "../codec/errors.ts";
+import type { Exchange } from "../codec/exchange.ts";
+import { MAX_HEAD_BYTES } from "../codec/limits.ts";
+import { type Answer, CONNECT_TIMEOUT_MS } from "./answer.ts";
+import { originFault } from "./fault.ts";
+import type { OriginAddress } from "./config.ts";
+import { fieldsFromWire, requestFields } from "./fields.ts";
+
+/** An idle connection is closed after this time, before servers do it (Node's after 5 s): a request must not meet its end. */
+export const KEEP_ALIVE_MS = 4000;
+
+/** @param connections how many requests may be under way at once; undici would queue more, unseen */
+export function createPool(address: OriginAddress, connections: number): Pool {
+  return new Pool(address.url.origin, {
+    connections,
+    pipelining: 1,
+    connect: {
+      timeout: CONNECT_TIMEOUT_MS,
+      ...(address.socketPath === undefined ? {} : { socketPath: address.socketPath }),
+    },
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    maxHeaderSize: MAX_HEAD_BYTES,
+    // The answer's clock is `Answer`'s, the same for both clients; a body may be silent for hours, as event streams are.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    allowH2: false,
+    strictContentLength: true,
+  });
+}
+
+/** Whether all of the request is here. */
+export function isWhole({ request, incoming }: Exchange): boolean {
+  return request.length === "none" || (typeof request.length === "number" && incoming.complete);
+}
+
+/** Sends a request that `isWhole`. Everything that happens is told to `answer`. */
+export function sendWhole(pool: Pool, exchange: Exchange, host: string, answer: Answer): void {
+  const { request, incoming } = exchange;
+  const body = request.length === "none" ? undefined : take(incoming);
+  const headers = requestFields(request, host);
+  // With a body undici repeats the header itself; without one it says `Content-Length: 0` where the method asks for it.
+  if (body !== undefined) headers.push("content-length", String(body.length));
+  answer.bytesIn = body?.length ?? 0;
+  pool.dispatch(
+    { method: request.method, path: request.path, headers, body: body ?? null },
+    new Handler(answer),
+  );
+}
+
+/** undici's view of an `Answer`. */
+class Handler implements Dispatcher.DispatchHandler {
+  readonly #answer: Answer;
+
+  constructor(answer: Answer) {
+    this.#answer = answer;
+  }
+
+  /** Called when a connection is there and before anything is written to it. */
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#answer.connect({
+      pause: () => controller.pause(),
+      resume: () => controller.resume(),
+      destroy: (error) => controller.abort(error),
+    });
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    _headers: unknown,
+    reason?: string,
+  ): void {
+    // Interim answers belong to this hop; the final one follows.
+    if (status < 200) return;
+    this.#answer.head(status, reason ?? "", rawFields(controller.rawHeaders));
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#answer.data(chunk);
+  }
+
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
+    this.#answer.end(rawFields(controller.rawTrailers));
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    const code: ErrorCode = this.#answer.connected ? originFault(error) : "origin-refused";
+    this.#answer.fail(code, error.message);
+  }
+}
+
+/** HTTP/1.1 gives fields as a flat list of bytes. */
+function rawFields(raw: Dispatcher.DispatchController["rawHeaders"]): string[] {
+  return Array.isArray(raw) ? fieldsFromWire(raw) : [];
+}
+
+function take(incoming: Exchange["incoming"]): Buffer {
+  const chunks: Uint8Array[] = [];
+  for (let chunk = incoming.take(); chunk !== undefined; chunk = incoming.take()) {
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
