@@ -8,6 +8,7 @@ import { PROTOCOL } from "../codec/limits.ts";
 import { connectConfig, edgeConfig, type Given, type GivenValues, tokenConfig } from "./config.ts";
 import { Log } from "./log.ts";
 import { checkSecret, readSecret } from "./secret.ts";
+import { onSignals } from "./signals.ts";
 import { VERSION } from "./software.ts";
 import { type ExitCode, exits, UsageError } from "./usage.ts";
 
@@ -269,23 +270,6 @@ function fileOf(
     flag: given?.from ?? "",
     variable,
   };
-}
-
-/** The first signal asks for an orderly end; the second ends the process, with the exit code that shells expect. */
-function onSignals(first: () => void, second: () => void): void {
-  let asked = false;
-  const on = (signal: "SIGINT" | "SIGTERM", code: ExitCode): void => {
-    process.on(signal, () => {
-      if (asked) {
-        second();
-        process.exit(code);
-      }
-      asked = true;
-      first();
-    });
-  };
-  on("SIGINT", exits.interrupted);
-  on("SIGTERM", exits.terminated);
 }
 
 /** A reader that went away (`agent … | head`) is no reason to drop the tunnel. */

@@ -1,0 +1,41 @@
+/**
+ * Asked to end: the first signal asks for an orderly end, the second ends the process.
+ */
+import { type ExitCode, exits } from "./usage.ts";
+
+/** How often we look whether npm is still there: nobody waits longer than this for us to notice. */
+const PARENT_CHECK_MS = 200;
+
+/**
+ * Calls `first` at the first SIGINT or SIGTERM; at the second calls `second` and exits with the code that shells expect.
+ *
+ * Under `npx` and `npm start` a shell stands between npm and us. npm hands it the signal that it got, the shell dies of
+ * it, and we would live on without a parent: then its death is the signal.
+ */
+export function onSignals(first: () => void, second: () => void): void {
+  let asked = false;
+  const ask = (): void => {
+    asked = true;
+    first();
+  };
+  const on = (signal: "SIGINT" | "SIGTERM", code: ExitCode): void => {
+    process.on(signal, () => {
+      if (!asked) {
+        ask();
+        return;
+      }
+      second();
+      process.exit(code);
+    });
+  };
+  on("SIGINT", exits.interrupted);
+  on("SIGTERM", exits.terminated);
+  if (process.env["npm_command"] === undefined) return;
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    if (!asked) ask();
+  }, PARENT_CHECK_MS);
+  watch.unref();
+}
