@@ -72,6 +72,13 @@ function wholeBody({ incoming }: Exchange): Uint8Array {
   return whole;
 }
 
+/** `error` as workerd's own lost connections look: then a cut is no uncaught exception in the log, only a cut. */
+function lostConnection(error: unknown): Error {
+  return Object.assign(new Error("Network connection lost.", { cause: error }), {
+    retryable: true,
+  });
+}
+
 /** Feeds the visitor's stream: pulled by the runtime when the visitor's socket has room. */
 class AnswerSource implements UnderlyingSource<Uint8Array> {
   readonly #exchange: Exchange;
@@ -92,7 +99,7 @@ class AnswerSource implements UnderlyingSource<Uint8Array> {
       while (!this.#burst(controller)) await incoming.ready();
     } catch (error) {
       // Cut, never ended: the visitor must see that something is missing.
-      controller.error(error);
+      controller.error(lostConnection(error));
       this.#end(error instanceof TunnelError ? error.code : "internal-error");
     }
   }

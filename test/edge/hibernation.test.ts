@@ -1,0 +1,119 @@
+import { env } from "cloudflare:workers";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { expect, test, vi } from "vitest";
+import { bodyOf, FakeAgent, newAgentId, newService, reply, send } from "./support/agent.ts";
+import { signToken } from "./support/token.ts";
+
+const text = async (service: string): Promise<string> => (await send(service)).text();
+
+test("an idle tunnel answers after hibernation over the same socket", async () => {
+  const service = newService();
+  let closed = false;
+  const agent = await FakeAgent.connect({
+    service,
+    origin: async (exchange) => reply(exchange, `echo ${await bodyOf(exchange)}`),
+  });
+  void agent.closed.then(() => (closed = true));
+  const stub = env.CORRELATOR.getByName(service);
+  for (let sleep = 0; sleep < 3; sleep++) {
+    await evictDurableObject(stub, { webSockets: "hibernate" });
+    for (const body of ["a", "b"]) {
+      const response = await send(service, "/", { method: "POST", body });
+      expect(await response.text()).toBe(`echo ${body}`);
+    }
+  }
+  expect(closed).toBe(false);
+  agent.close();
+});
+
+test("the status survives: the same session, the same beginning", async () => {
+  const service = newService();
+  const agent = await FakeAgent.connect({ service });
+  const token = await signToken({ service });
+  const stub = env.CORRELATOR.getByName(service);
+  const status = async (): Promise<unknown> => {
+    const headers = { authorization: `Bearer ${token}` };
+    const page = await stub.fetch(`https://edge.test/status/${service}`, { headers });
+    const { agents } = await page.json<{ agents: { session: string; connectedAt: number }[] }>();
+    return agents.map(({ session, connectedAt }) => ({ session, connectedAt }));
+  };
+  const before = await status();
+  expect(before).toHaveLength(1);
+  await evictDurableObject(stub, { webSockets: "hibernate" });
+  expect(await status()).toEqual(before);
+  agent.close();
+});
+
+test("an agent is known again after hibernation: its newer socket replaces the sleeping one", async () => {
+  const service = newService();
+  const identity = { agent: newAgentId(), token: await signToken({ service }) };
+  const origin = (name: string) => ({
+    origin: (exchange: Parameters<typeof reply>[0]): void => reply(exchange, name),
+  });
+  const first = await FakeAgent.connect({ service, ...identity, ...origin("first") });
+  await evictDurableObject(env.CORRELATOR.getByName(service), { webSockets: "hibernate" });
+  const second = await FakeAgent.connect({ service, ...identity, ...origin("second") });
+  expect((await first.closed).code).toBe(4040);
+  expect(await text(service)).toBe("second");
+  second.close();
+});
+
+test("an agent that leaves while the object sleeps is gone when it wakes", async () => {
+  const service = newService();
+  const agent = await FakeAgent.connect({ service, origin: (exchange) => reply(exchange) });
+  await evictDurableObject(env.CORRELATOR.getByName(service), { webSockets: "hibernate" });
+  agent.close();
+  expect((await agent.closed).code).toBe(1000);
+});
+
+test("an agent that says HELLO only after the object slept is greeted all the same", async () => {
+  const service = newService();
+  const agent = await FakeAgent.dial({
+    service,
+    greets: false,
+    origin: (exchange) => reply(exchange, "late but here"),
+  });
+  await evictDurableObject(env.CORRELATOR.getByName(service), { webSockets: "hibernate" });
+  agent.session.greet();
+  await agent.ready;
+  expect(await text(service)).toBe("late but here");
+  agent.close();
+});
+
+test("eviction that closes the sockets is seen by the agent, and the next one serves", async () => {
+  const service = newService();
+  const first = await FakeAgent.connect({ service });
+  await evictDurableObject(env.CORRELATOR.getByName(service), { webSockets: "close" });
+  await first.closed;
+  const second = await FakeAgent.connect({ service, origin: (exchange) => reply(exchange, "2nd") });
+  expect(await text(service)).toBe("2nd");
+  second.close();
+});
+
+test("an attachment of other code closes the socket, so that the agent dials again", async () => {
+  const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
+  const service = newService();
+  const agent = await FakeAgent.connect({ service });
+  const stub = env.CORRELATOR.getByName(service);
+  await runInDurableObject(stub, (_, ctx) => {
+    for (const ws of ctx.getWebSockets()) ws.serializeAttachment({ version: 2 });
+  });
+  await evictDurableObject(stub, { webSockets: "hibernate" });
+  expect((await send(service)).status).toBe(503);
+  expect((await agent.closed).code).toBe(1001);
+  expect(log).toHaveBeenCalledOnce();
+  log.mockRestore();
+});
+
+test("the attachment is written once, not by requests", async () => {
+  const service = newService();
+  const agent = await FakeAgent.connect({ service, origin: (exchange) => reply(exchange, "x") });
+  const stub = env.CORRELATOR.getByName(service);
+  const writes = await runInDurableObject(stub, (_, ctx) =>
+    ctx.getWebSockets().map((ws) => vi.spyOn(ws, "serializeAttachment")),
+  );
+  expect(writes).toHaveLength(1);
+  for (let i = 0; i < 3; i++) await text(service);
+  for (const write of writes) expect(write).not.toHaveBeenCalled();
+  agent.close();
+});

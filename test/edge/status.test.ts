@@ -1,0 +1,73 @@
+import { exports } from "cloudflare:workers";
+import { expect, test } from "vitest";
+import { bodyOf, FakeAgent, newAgentId, newService, reply, send } from "./support/agent.ts";
+import { signToken } from "./support/token.ts";
+
+interface Page {
+  service: string;
+  agents: Record<string, unknown>[];
+  totals: Record<string, unknown>;
+  versions: Record<string, string>;
+}
+
+async function statusOf(service: string): Promise<Page> {
+  const token = await signToken({ service });
+  const headers = { authorization: `Bearer ${token}` };
+  const response = await exports.default.fetch(`https://edge.test/status/${service}`, { headers });
+  expect(response.status).toBe(200);
+  return response.json<Page>();
+}
+
+test("the status page says who is connected and what has passed", async () => {
+  const service = newService();
+  const id = newAgentId();
+  const begun = Promise.withResolvers<void>();
+  const end = Promise.withResolvers<void>();
+  const agent = await FakeAgent.connect({
+    service,
+    agent: id,
+    origin: async (exchange) => {
+      if (exchange.request.path === "/refused") return exchange.cancel("origin-refused");
+      if (exchange.request.path === "/held") {
+        begun.resolve();
+        await end.promise;
+      }
+      reply(exchange, `${await bodyOf(exchange)}!`);
+    },
+  });
+  await (await send(service, "/", { method: "POST", body: "12345" })).text();
+  await (await send(service, "/refused")).text();
+  const held = send(service, "/held");
+  await begun.promise;
+  const { agents, totals, versions } = await statusOf(service);
+  expect(agents).toHaveLength(1);
+  expect(agents[0]).toMatchObject({
+    agent: id,
+    software: "fake-agent/1",
+    ready: true,
+    streams: 1,
+    bufferedBytes: 0,
+  });
+  expect(agents[0]?.["session"]).toMatch(/^[0-9a-f-]{36}$/);
+  expect(agents[0]?.["rttMs"]).toEqual(expect.any(Number));
+  expect(agents[0]?.["connectedAt"]).toEqual(expect.any(Number));
+  expect(totals).toMatchObject({
+    requests: 3,
+    failures: { "origin-refused": 1 },
+    bytesFromVisitors: 5,
+    bytesToVisitors: 6,
+  });
+  expect(versions).toEqual({
+    edge: expect.stringMatching(/^sluice-edge\//),
+    protocol: "sluice.v1",
+  });
+  end.resolve();
+  await (await held).text();
+  agent.close();
+});
+
+test("the status page of a service without agents is empty", async () => {
+  const service = newService();
+  const page = await statusOf(service);
+  expect(page).toMatchObject({ service, agents: [], totals: { requests: 0, failures: {} } });
+});
