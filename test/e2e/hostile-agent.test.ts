@@ -89,7 +89,7 @@ describe("a message that is none ends the session", () => {
     ],
     [
       "bytes that claim 4 GiB",
-      "protocol-error",
+      "frame-too-large",
       bytes(0x93, 0x03, 0x01, 0xc6, 0xff, 0xff, 0xff, 0xff),
     ],
     ["a million arrays inside one another", "protocol-error", new Uint8Array(1_000_000).fill(0x91)],

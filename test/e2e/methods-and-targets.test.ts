@@ -6,11 +6,14 @@ import { SERVICE, useTunnel } from "../support/use-tunnel.ts";
 
 const tunnel = useTunnel();
 
-/** All that workerd's own HTTP server and Node's both know, but CONNECT (no tunnel carries it) and HEAD (below). */
+/**
+ * All that workerd's own HTTP server and Node's both know, but CONNECT (no tunnel carries it) and HEAD (below).
+ * M-SEARCH is missing because workerd answers it with 501 before the edge sees it.
+ */
 const methods = (
   "GET POST PUT PATCH DELETE OPTIONS TRACE PURGE QUERY " +
   "COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK ACL " +
-  "REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE"
+  "REPORT MKACTIVITY CHECKOUT MERGE NOTIFY SUBSCRIBE UNSUBSCRIBE"
 ).split(" ");
 
 describe("a request without a body crosses under its own method and gets no body on the way", () => {
@@ -70,16 +73,24 @@ describe("a target crosses byte for byte", () => {
     "/q?url=http://other.example/a%20b?c=d",
     "/q?a=+b%20c%2B",
     "/q??a?b",
-    '/q?[]{}|^`"<>',
+    // Illegal in a target, but common. workerd itself refuses `"`, `<` and `>` with a bare 400 "invalid URI".
+    "/q?[]{}|^`\\'",
     "/@user:pass@host",
     "/send/other/path",
-    `/long/${"0123456789".repeat(400)}`,
   ])("%s", async (target) => {
     const { direct, tunnelled } = await bothWays(tunnel.origin, tunnel.through, { target });
 
     expect(tunnelled.comparable).toEqual(direct.comparable);
     expect(tunnelled.received.target).toBe(target);
   });
+});
+
+test("a target of 12 KiB crosses byte for byte", async () => {
+  const target = `/long/${"0123456789abcdef".repeat(512)}?${"a=b&".repeat(1024)}`;
+  const { direct, tunnelled } = await bothWays(tunnel.origin, tunnel.through, { target });
+
+  expect(tunnelled.comparable).toEqual(direct.comparable);
+  expect(tunnelled.received.target).toBe(target);
 });
 
 test("a service without a path is asked for /", async () => {

@@ -78,9 +78,13 @@ export interface Crossing {
 }
 
 async function cross(place: Place, origin: Origin, request: RequestParts): Promise<Crossing> {
-  const arrival = origin.next();
-  // Whichever of the two fails, the other must not fail unheard.
-  const [answer, received] = await Promise.all([Visitor.ask(place, request), arrival]);
+  const before = origin.log.length;
+  const answer = await Visitor.ask(place, request);
+  const received = origin.log[before];
+  if (received === undefined) {
+    const { status, reason, body } = answer;
+    throw new Error(`the origin was not asked: ${status} ${reason}: ${body.toString("latin1")}`);
+  }
   const body = await received.body();
   return {
     answer,

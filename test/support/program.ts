@@ -100,36 +100,24 @@ export class Program {
     from = 0,
     ms = SOON_MS,
   ): Promise<ProgramEvent> {
-    return this.#watch
-      .until(
-        () => {
-          const found = this.events
-            .slice(from)
-            .find((event) => event.event === name && matches(event));
-          if (found === undefined && this.#exit !== undefined)
-            throw this.#complaint(`ended without "${name}"`);
-          return found;
-        },
-        `event "${name}" of ${this.#title}`,
-        ms,
-      )
-      .catch((error: unknown) => {
-        throw this.#complaint(error instanceof Error ? error.message : String(error));
-      });
+    return this.#told(
+      () => this.events.slice(from).find((event) => event.event === name && matches(event)),
+      `event "${name}"`,
+      ms,
+    );
   }
 
   /** The first line of plain output that matches. */
   async line(pattern: RegExp, ms = SOON_MS): Promise<RegExpExecArray> {
-    return this.#watch.until(
+    return this.#told(
       () => {
         for (const line of this.lines) {
           const found = pattern.exec(line);
           if (found !== null) return found;
         }
-        if (this.#exit !== undefined) throw this.#complaint(`ended without ${pattern}`);
         return undefined;
       },
-      `${pattern} in the output of ${this.#title}; so far:\n${this.lines.join("\n")}`,
+      `output like ${pattern}`,
       ms,
     );
   }
@@ -173,10 +161,25 @@ export class Program {
     this.#watch.changed();
   }
 
+  /** What `read` finds in the output, unless the program ends or the time is over before. */
+  async #told<T>(read: () => T | undefined, what: string, ms: number): Promise<T> {
+    const look = (): T | undefined => {
+      const found = read();
+      if (found === undefined && this.#exit !== undefined)
+        throw new Error(`it ended without ${what}`);
+      return found;
+    };
+    try {
+      return await this.#watch.until(look, what, ms);
+    } catch (error) {
+      throw this.#complaint(error instanceof Error ? error.message : String(error));
+    }
+  }
+
   #complaint(what: string): Error {
     const said = this.#stderr === "" ? "(nothing)" : this.#stderr;
     return new Error(
-      `${this.#title}: ${what}\nevents: ${JSON.stringify(this.events.slice(-5))}\nstderr: ${said}`,
+      `${this.#title}: ${what}\noutput: ${this.lines.slice(-5).join("\n")}\nevents: ${JSON.stringify(this.events.slice(-5))}\nstderr: ${said}`,
     );
   }
 }
