@@ -10,10 +10,13 @@ import { MAX_HEAD_BYTES, MAX_HEADER_FIELDS, MAX_METHOD_CHARS, MAX_PATH_CHARS } f
 /** Origin form, or `*` for OPTIONS: printable ASCII only (RFC 9112 section 3.2; a space would split the request line). */
 const target = /^(?:\/[\x21-\x7e]*|\*)$/;
 
+/** In any case of letters: methods are case-sensitive, but not every client and origin knows. */
+const connect = /^connect$/i;
+
 /** What is wrong with a request's head, in words; undefined when it is legal. */
 export function requestFault(head: RequestHead): string | undefined {
   const { method, path, length, headers } = head;
-  if (method.length > MAX_METHOD_CHARS || !isHeaderName(method) || method === "CONNECT") {
+  if (method.length > MAX_METHOD_CHARS || !isHeaderName(method) || connect.test(method)) {
     return "the method is not one that can be passed on";
   }
   if (path.length > MAX_PATH_CHARS || !target.test(path)) return "the request target is illegal";

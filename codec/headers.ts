@@ -17,9 +17,9 @@ export function isHeaderName(name: string): boolean {
   return token.test(name);
 }
 
-/** Whether `value` may be a field's value: any text without control characters but tab. */
+/** Whether `value` may be a field's value: any text that UTF-8 can say, without control characters but tab. */
 export function isHeaderValue(value: string): boolean {
-  return !control.test(value);
+  return !control.test(value) && value.isWellFormed();
 }
 
 /** Fields that belong to one connection and never cross (RFC 9110 section 7.6.1 and its ancestors). */

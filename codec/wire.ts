@@ -46,7 +46,7 @@ const MAX_DATA_HEADER_BYTES = 12;
 const encoder = new Encoder();
 const decoder = new Decoder({
   maxStrLength: MAX_HEAD_BYTES,
-  maxBinLength: 0,
+  maxBinLength: MAX_HEAD_BYTES,
   maxArrayLength: 2 * MAX_HEADER_FIELDS,
   maxMapLength: 0,
   maxExtLength: 0,
@@ -172,8 +172,8 @@ function fieldsOf(frame: Exclude<Frame, { kind: "data" }>): unknown[] {
 
 /** Notes may quote anything, an origin's error say: they are made to fit rather than refused. */
 function clip(note: string): string {
-  const legal = isHeaderValue(note) ? note : JSON.stringify(note);
-  return legal.slice(0, MAX_NOTE_CHARS);
+  const clipped = note.slice(0, MAX_NOTE_CHARS);
+  return isHeaderValue(clipped) ? clipped : clipped.replaceAll(/[^\t -~\x80-\ud7ff]/g, "?");
 }
 
 /** On the wire: nil is no body, -1 a length not known yet. */
@@ -262,7 +262,7 @@ function readUint(message: Uint8Array, at: number, width: number): number {
 }
 
 /**
- * The position behind the frame at `start`, whose shape is checked on the way: a short array of scalars, strings, and
+ * The position behind the frame at `start`, whose shape is checked on the way: a short array of scalars, strings, binary, and
  * at most arrays of those. No maps, no extensions, nothing deeper, nothing longer than the message.
  */
 function frameEnd(message: Uint8Array, start: number): number {
@@ -301,8 +301,9 @@ function scalarEnd(message: Uint8Array, at: number): number {
     end += scalarBytes[marker - 0xca] as number;
   } else if (marker >= 0xd0 && marker <= 0xd3) {
     end += scalarBytes[marker - 0xd0 + 6] as number;
-  } else if (marker >= 0xd9 && marker <= 0xdb) {
-    const width = widthOf(marker, 0xd9);
+  } else if ((marker >= 0xc4 && marker <= 0xc6) || (marker >= 0xd9 && marker <= 0xdb)) {
+    // Binary is in no frame of this version that comes this way, but may be in an extension's.
+    const width = widthOf(marker, marker < 0xd9 ? 0xc4 : 0xd9);
     const size = readUint(message, at + 1, width);
     if (size < 0) throw malformed("truncated frame");
     end += width + size;
