@@ -30,6 +30,7 @@ export class Agent {
   readonly #id = randomBytes(16).toString("base64url");
   #dial: Dial | undefined;
   #session: Session | undefined;
+  readonly #firstConnected = Promise.withResolvers<void>();
   #connectedBefore = false;
   #draining = false;
   /** Ends the wait between two dials. */
@@ -50,6 +51,11 @@ export class Agent {
       concurrency: config.concurrency,
       finished: (request) => log.event(request),
     });
+  }
+
+  /** Resolves when requests can come for the first time. */
+  get connected(): Promise<void> {
+    return this.#firstConnected.promise;
   }
 
   /** Serves until `drain()`, or until trying again cannot help. */
@@ -138,6 +144,7 @@ export class Agent {
       return;
     }
     this.#connectedBefore = true;
+    this.#firstConnected.resolve();
     this.#log.url(url);
     this.#log.field("Public", url);
     this.#log.field("Origin", origin.label);

@@ -61,6 +61,11 @@ export class Answer {
     return this.#flow !== undefined;
   }
 
+  /** Whether the head of the answer was passed on. */
+  get answered(): boolean {
+    return this.#head !== undefined;
+  }
+
   /** Whether the exchange has ended: what the origin still says is of no use. */
   get over(): boolean {
     return this.#over;

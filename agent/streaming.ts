@@ -16,7 +16,7 @@ import type { Exchange } from "../codec/exchange.ts";
 import { MAX_HEAD_BYTES } from "../codec/limits.ts";
 import type { Answer } from "./answer.ts";
 import type { OriginAddress } from "./config.ts";
-import { originFault } from "./fault.ts";
+import { clientFault } from "./fault.ts";
 import { fieldsFromWire, fromWire, requestFields } from "./fields.ts";
 import { KEEP_ALIVE_MS } from "./whole.ts";
 
@@ -50,7 +50,7 @@ export function sendStreaming(
     } else connected();
   });
   request.on("error", (error) => {
-    answer.fail(answer.connected ? originFault(error) : "origin-refused", error.message);
+    answer.fail(clientFault(error, answer), error.message);
   });
   request.on("response", (message) => {
     response = message;
@@ -96,7 +96,7 @@ function relay(message: IncomingMessage, answer: Answer): void {
   );
   message.on("data", (chunk: Buffer) => answer.data(chunk));
   message.on("end", () => answer.end(fieldsFromWire(message.rawTrailers)));
-  message.on("error", (error) => answer.fail(originFault(error), error.message));
+  message.on("error", (error) => answer.fail(clientFault(error, answer), error.message));
 }
 
 /**

@@ -6,11 +6,10 @@
  * answer would wait for ever.
  */
 import { Pool, type Dispatcher } from "undici";
-import type { ErrorCode } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
 import { MAX_HEAD_BYTES } from "../codec/limits.ts";
 import { type Answer, CONNECT_TIMEOUT_MS } from "./answer.ts";
-import { originFault } from "./fault.ts";
+import { clientFault } from "./fault.ts";
 import type { OriginAddress } from "./config.ts";
 import { fieldsFromWire, requestFields } from "./fields.ts";
 
@@ -92,8 +91,7 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    const code: ErrorCode = this.#answer.connected ? originFault(error) : "origin-refused";
-    this.#answer.fail(code, error.message);
+    this.#answer.fail(clientFault(error, this.#answer), error.message);
   }
 }
 

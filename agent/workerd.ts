@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { createRequire } from "node:module";
@@ -51,6 +52,8 @@ export interface Edge {
  */
 export async function startEdge(config: EdgeConfig, secret: string): Promise<Edge> {
   const directory = await mkdtemp(join(tmpdir(), "sluice-edge-"));
+  // A second signal ends the process at once, and then nothing asynchronous happens any more.
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   try {
     await bundle(join(directory, "worker.js"));
     await writeFile(join(directory, "config.capnp"), await capnp(config));

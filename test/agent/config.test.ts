@@ -1,0 +1,164 @@
+import { expect, test } from "vitest";
+import {
+  connectConfig,
+  edgeConfig,
+  type Given,
+  type GivenValues,
+  isLoopback,
+  publicUrl,
+  socketUrl,
+  tokenConfig,
+} from "../../agent/config.ts";
+import { UsageError } from "../../agent/usage.ts";
+
+function flag(text: string, from = "--flag"): Given {
+  return { text, from, flag: true };
+}
+
+function variable(text: string, from = "AGENT_X"): Given {
+  return { text, from, flag: false };
+}
+
+const least: GivenValues = {
+  edge: flag("https://edge.example", "--edge"),
+  service: flag("shop", "--service"),
+  port: flag("4000", "--port"),
+};
+
+function connect(given: GivenValues): ReturnType<typeof connectConfig> {
+  return connectConfig({ ...least, ...given });
+}
+
+test("edge, service and port are enough; the rest has defaults", () => {
+  const config = connectConfig(least);
+  expect(config).toMatchObject({
+    service: "shop",
+    concurrency: 64,
+    graceMs: 30_000,
+    originTimeoutMs: 600_000,
+    hostHeader: undefined,
+    origin: { label: "http://localhost:4000", socketPath: undefined },
+  });
+  expect(publicUrl(config)).toBe("https://edge.example/send/shop/");
+  expect(socketUrl(config).href).toBe("wss://edge.example/websocket/shop");
+});
+
+test("an http edge is dialled by ws", () => {
+  const config = connect({ edge: flag("http://127.0.0.1:8787") });
+  expect(socketUrl(config).href).toBe("ws://127.0.0.1:8787/websocket/shop");
+});
+
+test.each([
+  ["edge", "ftp://edge.example"],
+  ["edge", "https://edge.example/path"],
+  ["edge", "https://edge.example/?query"],
+  ["edge", "https://user@edge.example"],
+  ["edge", "edge.example"],
+  ["service", "Shop"],
+  ["service", "-shop"],
+  ["service", "sh op"],
+  ["service", "s".repeat(64)],
+  ["service", "../shop"],
+  ["port", "0"],
+  ["port", "65536"],
+  ["port", "4000x"],
+  ["port", "-1"],
+  ["concurrency", "0"],
+  ["concurrency", "2049"],
+  ["concurrency", "many"],
+  ["concurrency", "1e2"],
+  ["grace", "soon"],
+  ["grace", "2d"],
+  ["originTimeout", "25d"],
+  ["hostHeader", "a b"],
+  ["origin", "http://localhost:1/path"],
+  ["origin", "unix:relative"],
+  ["origin", "localhost:1"],
+])("a wrong %s (%j) is refused with the flag, what is expected and the value", (name, value) => {
+  const given = { ...least, [name]: flag(value, `--${name}`) };
+  if (name === "origin") delete given.port;
+  expect(() => connectConfig(given)).toThrow(UsageError);
+  expect(() => connectConfig(given)).toThrow(`--${name} must be `);
+  expect(() => connectConfig(given)).toThrow(`not "${value}"`);
+});
+
+test("a complaint about an environment variable names the variable", () => {
+  expect(() => connect({ concurrency: variable("many", "AGENT_CONCURRENCY") })).toThrow(
+    'AGENT_CONCURRENCY must be a whole number from 1 to 2048, not "many".',
+  );
+});
+
+test("a value that a terminal would act on is shown escaped", () => {
+  expect(() => connect({ concurrency: flag("\u001b[2J") })).toThrow(String.raw`not "\u001b[2J"`);
+});
+
+test.each([
+  ["edge", "--edge is missing"],
+  ["service", "--service is missing"],
+  ["port", "Where is your server?"],
+])("without %s the sentence says what to give", (name, says) => {
+  const given = Object.fromEntries(Object.entries(least).filter(([key]) => key !== name));
+  expect(() => connectConfig(given)).toThrow(says);
+});
+
+test("port and origin exclude each other when both are flags or both are variables", () => {
+  const both = { port: flag("1", "--port"), origin: flag("http://a:1", "--origin") };
+  expect(() => connect(both)).toThrow("--port and --origin say two different things");
+  const variables = {
+    port: variable("1", "AGENT_PORT"),
+    origin: variable("http://a:1", "AGENT_ORIGIN"),
+  };
+  expect(() => connect(variables)).toThrow("AGENT_PORT and AGENT_ORIGIN");
+});
+
+test("a flag wins over the environment, also port over origin and origin over port", () => {
+  expect(connect({ origin: variable("http://a:1") }).origin.label).toBe("http://localhost:4000");
+  const byUrl = connect({ port: variable("4000"), origin: flag("http://a:1") });
+  expect(byUrl.origin.label).toBe("http://a:1");
+});
+
+test("an origin may be https, IPv6 or a Unix socket", () => {
+  const { port: _port, ...rest } = least;
+  const origin = (text: string): unknown => connectConfig({ ...rest, origin: flag(text) }).origin;
+  expect(origin("https://a.example")).toMatchObject({ label: "https://a.example" });
+  expect(origin("http://[::1]:4000/")).toMatchObject({ label: "http://[::1]:4000" });
+  expect(origin("unix:/run/app.sock")).toMatchObject({ socketPath: "/run/app.sock" });
+  expect(origin("unix:///run/app.sock")).toMatchObject({ socketPath: "/run/app.sock" });
+});
+
+test("only addresses of this machine count as loopback", () => {
+  const yes = ["http://localhost", "http://a.localhost", "http://127.0.0.1", "http://[::1]:1"];
+  const no = ["http://127.0.0.1.example", "http://localhost.example", "http://10.0.0.1"];
+  expect(yes.map((url) => isLoopback(new URL(url)))).toEqual(yes.map(() => true));
+  expect(no.map((url) => isLoopback(new URL(url)))).toEqual(no.map(() => false));
+});
+
+test("the edge listens on this machine's port 8787 for everybody, unless told otherwise", () => {
+  expect(edgeConfig({})).toEqual({
+    host: "127.0.0.1",
+    port: 8787,
+    domain: undefined,
+    dataDirectory: undefined,
+    visitors: "open",
+  });
+  const given = { port: flag("0"), visitors: flag("token"), domain: flag("Localhost") };
+  expect(edgeConfig(given)).toMatchObject({ port: 0, visitors: "token", domain: "localhost" });
+  expect(() => edgeConfig({ visitors: flag("all", "--visitors") })).toThrow(
+    '--visitors must be open or token, not "all".',
+  );
+});
+
+test("a token is for an agent and 90 days, unless told otherwise", () => {
+  expect(tokenConfig({ service: flag("shop") })).toEqual({
+    service: "shop",
+    role: "agent",
+    expiresMs: 90 * 86_400_000,
+  });
+  expect(() => tokenConfig({})).toThrow("--service is missing");
+  expect(() => tokenConfig({ service: flag("shop"), role: flag("root", "--role") })).toThrow(
+    '--role must be agent or visitor, not "root".',
+  );
+  expect(() => tokenConfig({ service: flag("shop"), expires: flag("0s", "--expires") })).toThrow(
+    "--expires must be",
+  );
+});

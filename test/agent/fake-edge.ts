@@ -1,0 +1,146 @@
+/**
+ * A real WebSocket server that answers agents as the edge does, or as a test wants it to misbehave.
+ *
+ * It lives in the test's process: its sessions open exchanges on the agent that dialled.
+ */
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { WebSocket, WebSocketServer } from "ws";
+import { PROTOCOL } from "../../codec/limits.ts";
+import { Session, type Transport } from "../../codec/session.ts";
+import { Watch } from "../support/until.ts";
+
+/** What an upgrade is answered with instead of a WebSocket. */
+export interface Refusal {
+  readonly status: number;
+  readonly fields?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+/** One agent's connection as the edge sees it. */
+export class Caller implements Transport {
+  readonly full = false;
+  readonly ws: WebSocket;
+  readonly request: IncomingMessage;
+  readonly session: Session;
+  /** Set when the WebSocket has closed. */
+  closed: { readonly code: number; readonly reason: string } | undefined;
+
+  constructor(ws: WebSocket, request: IncomingMessage, watch: Watch) {
+    this.ws = ws;
+    this.request = request;
+    this.session = new Session(this, {
+      hello: { session: "session-1", maxStreams: 0, credit: 0, software: "fake-edge" },
+      greeted: () => watch.changed(),
+      draining: () => watch.changed(),
+    });
+    ws.on("message", (data: Buffer) => this.session.receive(data));
+    ws.on("close", (code, reason) => {
+      this.closed = { code, reason: reason.toString() };
+      this.session.lost();
+      watch.changed();
+    });
+    ws.on("error", () => {});
+  }
+
+  send(message: Uint8Array): void {
+    if (this.ws.readyState === WebSocket.OPEN) this.ws.send(message);
+  }
+
+  close(code: number, reason: string): void {
+    this.ws.close(code, reason);
+  }
+
+  schedule(flush: () => void): void {
+    setImmediate(flush);
+  }
+
+  now(): number {
+    return performance.now();
+  }
+
+  allocate(bytes: number): Uint8Array {
+    return new Uint8Array(bytes);
+  }
+}
+
+export class FakeEdge {
+  readonly port: number;
+  /** Every agent that connected, in order. */
+  readonly callers: Caller[] = [];
+  /** Every upgrade that was asked for, in order. */
+  readonly upgrades: IncomingMessage[] = [];
+  /** While set, upgrades get this. */
+  refusal: Refusal | undefined;
+  /** The subprotocol that is chosen; false for none. */
+  protocol: string | false = PROTOCOL;
+  readonly #server: Server;
+  readonly #watch = new Watch();
+  readonly #sockets = new Set<Duplex>();
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.port = (server.address() as AddressInfo).port;
+    const sockets = new WebSocketServer({
+      noServer: true,
+      handleProtocols: () => this.protocol,
+    });
+    server.on("upgrade", (request, socket, head) => {
+      this.upgrades.push(request);
+      this.#sockets.add(socket);
+      if (this.refusal === undefined) {
+        sockets.handleUpgrade(request, socket, head, (ws) => {
+          this.callers.push(new Caller(ws, request, this.#watch));
+          this.#watch.changed();
+        });
+      } else refuse(socket, this.refusal);
+      this.#watch.changed();
+    });
+  }
+
+  static async start(port = 0): Promise<FakeEdge> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+    return new FakeEdge(server);
+  }
+
+  get url(): URL {
+    return new URL(`http://127.0.0.1:${this.port}`);
+  }
+
+  /** The agent's connection number `index`, once it has greeted. */
+  async caller(index = 0, ms?: number): Promise<Caller> {
+    return this.until(
+      () => {
+        const caller = this.callers[index];
+        return caller?.session.ready === true ? caller : undefined;
+      },
+      `connection ${index} of an agent`,
+      ms,
+    );
+  }
+
+  /** Resolves when so many upgrades were asked for. */
+  async asked(count: number): Promise<void> {
+    await this.until(() => this.upgrades.length >= count, `${count} upgrades`);
+  }
+
+  /** Looks again whenever an agent does something. */
+  async until<T>(read: () => T | undefined | false, what: string, ms?: number): Promise<T> {
+    return this.#watch.until(read, what, ms);
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+function refuse(socket: Duplex, { status, fields = {}, body = "" }: Refusal): void {
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(
+    `HTTP/1.1 ${status} No\r\n${lines.join("")}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,94 @@
+import { expect, test } from "vitest";
+import { Log, type RequestEvent } from "../../agent/log.ts";
+
+class Paper {
+  readonly isTTY: boolean;
+  text = "";
+
+  constructor(isTTY = false) {
+    this.isTTY = isTTY;
+  }
+
+  write(text: string): void {
+    this.text += text;
+  }
+}
+
+const request: RequestEvent = {
+  event: "request",
+  method: "GET",
+  path: "/products?page=2",
+  status: 200,
+  ms: 14.2,
+  bytesIn: 0,
+  bytesOut: 8100,
+  outcome: "ok",
+};
+
+function open(json: boolean, isTTY = false): { log: Log; out: Paper; err: Paper } {
+  const [out, err] = [new Paper(isTTY), new Paper(isTTY)];
+  return { log: new Log({ json, stdout: out, stderr: err, now: () => 1000 }), out, err };
+}
+
+test("with --json every event is one line of JSON on stdout, its name and time first", () => {
+  const { log, out } = open(true);
+  log.event({ event: "draining", inFlight: 3 });
+  log.event(request);
+  const [draining, finished, ...rest] = out.text.split("\n");
+  expect(draining).toBe('{"event":"draining","at":1000,"inFlight":3}');
+  expect(JSON.parse(finished ?? "")).toEqual({ at: 1000, ...request });
+  expect(rest).toEqual([""]);
+});
+
+test("without --json stdout has the URL and nothing else", () => {
+  const { log, out, err } = open(false);
+  log.event({ event: "draining", inFlight: 3 });
+  log.event(request);
+  log.say("something");
+  log.url("https://edge.example/send/shop/");
+  expect(out.text).toBe("https://edge.example/send/shop/\n");
+  expect(err.text).toContain("something\n");
+});
+
+test("with --json the URL is only in the events", () => {
+  const { log, out } = open(true);
+  log.url("https://edge.example/send/shop/");
+  expect(out.text).toBe("");
+});
+
+test("a finished request is one line with method, path, status, time and size", () => {
+  const { log, err } = open(false);
+  log.event(request);
+  expect(err.text).toMatch(/^\d\d:\d\d:\d\d {2}GET {3,}\/products\?page=2 +200 +14 ms +8\.1 kB\n$/);
+});
+
+test("a failed request says why, and a long path is cut", () => {
+  const { log, err } = open(false);
+  const path = `/${"p".repeat(200)}`;
+  log.event({ ...request, path, status: 502, outcome: "origin-refused" });
+  expect(err.text).toContain("502");
+  expect(err.text).toContain("origin-refused");
+  expect(err.text.length).toBeLessThan(160);
+});
+
+test("on a terminal a retry line is overwritten by the next, elsewhere each has its own", () => {
+  const lost = { event: "disconnected", code: "agent-lost", reason: "gone", retryMs: 300 } as const;
+  const terminal = open(false, true);
+  terminal.log.event(lost);
+  terminal.log.event(lost);
+  terminal.log.say("connected again");
+  expect(terminal.err.text.split("\n")).toHaveLength(2);
+  expect(terminal.err.text.split("\r\u001b[2K")).toHaveLength(3);
+  const file = open(false);
+  file.log.event(lost);
+  file.log.event(lost);
+  expect(file.err.text).toBe("disconnected: gone (agent-lost); next try in 300 ms\n".repeat(2));
+});
+
+test("nothing but a terminal gets control sequences", () => {
+  const { log, err } = open(false);
+  log.field("Public", "https://edge.example/");
+  log.note("a note");
+  log.event({ event: "error", code: "usage", message: "wrong" });
+  expect(err.text).not.toContain("\u001b");
+});
