@@ -50,12 +50,12 @@ export class Turns<T extends Ready> {
     this.#leftBytes -= bytes;
   }
 
+  /** A fresh one, unless one that waits was passed over for a fresh one the last time. */
   #nextInLine(): T | undefined {
-    const [first, second] = this.#freshIsNext
-      ? [this.#fresh, this.#waiting]
-      : [this.#waiting, this.#fresh];
-    this.#freshIsNext = !this.#freshIsNext;
-    this.#current = first.shift() ?? second.shift();
+    const waits = this.#waiting.length > 0;
+    const fresh = this.#freshIsNext || !waits ? this.#fresh.shift() : undefined;
+    this.#freshIsNext = fresh === undefined || !waits;
+    this.#current = fresh ?? this.#waiting.shift();
     this.#leftBytes = SHARED_DATA_BYTES;
     return this.#current;
   }
