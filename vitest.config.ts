@@ -1,4 +1,7 @@
-/** Two projects: what runs in Node, and the edge, which runs in workerd. */
+/**
+ * Three projects: what runs in Node; the edge, which runs in workerd; and whole tunnels, which come last and one file at
+ * a time, because they measure time and memory.
+ */
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
@@ -8,9 +11,19 @@ export default defineConfig({
       {
         test: {
           name: "node",
-          include: ["test/{codec,agent,e2e}/**/*.test.ts"],
+          include: ["test/{codec,agent}/**/*.test.ts"],
           pool: "forks",
           testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          pool: "forks",
+          testTimeout: 30_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
         },
       },
       {

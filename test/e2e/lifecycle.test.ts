@@ -190,7 +190,7 @@ describe("the status page", () => {
     const { visitor } = await underWay(place);
     const fields = [["Authorization", `Bearer ${token}`]] as const;
     const answer = await Visitor.ask(tunnel.edge.self, { target: `/status/${service}`, fields });
-    visitor.leave();
+    visitor.reset();
 
     expect(answer.status).toBe(200);
     const page = JSON.parse(answer.body.toString()) as { agents: { streams: number }[] };

@@ -58,6 +58,7 @@ export class Program {
     createInterface({ input: child.stdout }).on("line", (line) => this.#onLine(line));
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-64 * 1024);
+      this.#watch.changed();
     });
     // "close" comes after the last output, unlike "exit".
     child.on("close", (code, signal) => {
@@ -120,6 +121,11 @@ export class Program {
       `output like ${pattern}`,
       ms,
     );
+  }
+
+  /** What it has said to people (stderr) that matches. */
+  async said(pattern: RegExp, ms = SOON_MS): Promise<RegExpExecArray> {
+    return this.#told(() => pattern.exec(this.#stderr) ?? undefined, `words like ${pattern}`, ms);
   }
 
   /** How it ended, once it has. */

@@ -65,8 +65,14 @@ export class Edge {
       "--json",
       ...flags,
     ]);
-    const listening = await program.event("listening", undefined, 0, START_MS);
-    return new Edge(program, String(listening["url"]), directory);
+    try {
+      const listening = await program.event("listening", undefined, 0, START_MS);
+      return new Edge(program, String(listening["url"]), directory);
+    } catch (error) {
+      await program.stop();
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   /** The process that runs the Worker and the objects. */
