@@ -11,6 +11,7 @@ import { checkSecret, readSecret } from "./secret.ts";
 import { onSignals } from "./signals.ts";
 import { VERSION } from "./software.ts";
 import { type ExitCode, exits, UsageError } from "./usage.ts";
+import type { Edge } from "./workerd.ts";
 
 /** A flag and its environment variable. */
 function option(flags: string, variable: string, description: string): Option {
@@ -220,25 +221,29 @@ async function connect(given: GivenValues, log: Log): Promise<ExitCode> {
 
 async function edge(given: GivenValues, log: Log): Promise<ExitCode> {
   const config = edgeConfig(given);
+  let running: Edge | undefined;
+  const stop = (): void => {
+    // What is not there yet goes with the process.
+    if (running === undefined) process.exit(exits.clean);
+    void running.stop();
+  };
+  onSignals(stop, stop);
   const { edgeSecret } = await import("./edge-secret.ts");
   const secret = await edgeSecret(config, fileOf(given["secretFile"], "TUNNEL_SECRET"), log);
   log.live("starting the edge");
   const { startEdge } = await import("./workerd.ts");
-  const running = await startEdge(config, secret.value);
-  try {
-    log.event({ event: "listening", url: running.url });
-    log.url(running.url);
-    log.field("Edge", running.url);
-    log.say(
-      `listening; services are at ${running.url}/send/<service>/${config.domain === undefined ? "" : ` and http://<service>.${config.domain}:${new URL(running.url).port}/`}`,
-    );
-    const stop = (): void => void running.stop();
-    onSignals(stop, stop);
-    await running.ended;
-    return exits.clean;
-  } finally {
-    await secret.forget();
-  }
+  running = await startEdge(config, secret);
+  const { url, ended } = running;
+  log.event({ event: "listening", url });
+  log.url(url);
+  log.field("Edge", url);
+  const hosts =
+    config.domain === undefined
+      ? ""
+      : ` and http://<service>.${config.domain}:${new URL(url).port}/`;
+  log.say(`listening; services are at ${url}/send/<service>/${hosts}`);
+  await ended;
+  return exits.clean;
 }
 
 async function token(given: GivenValues): Promise<ExitCode> {

@@ -2,18 +2,12 @@
  * The secret of an edge on this machine: given, or made and kept where its owner can read it.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { EdgeConfig } from "./config.ts";
 import type { Log } from "./log.ts";
 import { checkSecret, readSecret, type SecretSource } from "./secret.ts";
-
-export interface EdgeSecret {
-  readonly value: string;
-  /** Removes the secret if it was made for this run only. */
-  forget(): Promise<void>;
-}
+import { temporaryDirectory } from "./temporary.ts";
 
 /**
  * The given secret, or the one kept in the data directory, or a new one kept there (readable by its owner only).
@@ -23,12 +17,12 @@ export async function edgeSecret(
   { dataDirectory }: Pick<EdgeConfig, "dataDirectory">,
   source: Omit<SecretSource, "what">,
   log: Log,
-): Promise<EdgeSecret> {
+): Promise<string> {
   const surroundings = { environment: process.env, stdin: process.stdin };
   const given = await readSecret({ what: "secret", ...source }, surroundings);
-  if (given !== undefined) return { value: checkSecret(given), forget: async () => {} };
+  if (given !== undefined) return checkSecret(given);
   if (dataDirectory !== undefined) await mkdir(dataDirectory, { recursive: true });
-  const directory = dataDirectory ?? (await mkdtemp(join(tmpdir(), "sluice-secret-")));
+  const directory = dataDirectory ?? (await temporaryDirectory("sluice-secret-"));
   const file = join(directory, "secret");
   const made = randomBytes(32).toString("hex");
   try {
@@ -40,12 +34,7 @@ export async function edgeSecret(
       { what: "secret", ...source, file, flag: "--data" },
       surroundings,
     );
-    return { value: checkSecret(kept ?? ""), forget: async () => {} };
+    return checkSecret(kept ?? "");
   }
-  return {
-    value: made,
-    forget: async () => {
-      if (dataDirectory === undefined) await rm(directory, { recursive: true, force: true });
-    },
-  };
+  return made;
 }

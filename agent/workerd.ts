@@ -5,16 +5,15 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import * as v from "valibot";
 import type { EdgeConfig } from "./config.ts";
+import { temporaryDirectory } from "./temporary.ts";
 import { UsageError } from "./usage.ts";
 
 /** From start to listening takes workerd some 20 ms, and a busy machine many times that. */
@@ -51,37 +50,28 @@ export interface Edge {
  * @throws EdgeError when it cannot start
  */
 export async function startEdge(config: EdgeConfig, secret: string): Promise<Edge> {
-  const directory = await mkdtemp(join(tmpdir(), "sluice-edge-"));
-  // A second signal ends the process at once, and then nothing asynchronous happens any more.
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
-  try {
-    await bundle(join(directory, "worker.js"));
-    await writeFile(join(directory, "config.capnp"), await capnp(config));
-    return await run(config, secret, directory);
-  } catch (error) {
-    await rm(directory, { recursive: true, force: true });
-    throw error;
-  }
+  const directory = await temporaryDirectory("sluice-edge-");
+  await bundle(join(directory, "worker.js"));
+  await writeFile(join(directory, "config.capnp"), await capnp(config));
+  return run(join(directory, "config.capnp"), config.host, secret);
 }
 
-async function run(config: EdgeConfig, secret: string, directory: string): Promise<Edge> {
+async function run(configFile: string, host: string, secret: string): Promise<Edge> {
   // Its own session: Ctrl-C is for us, and we end it when our turn comes.
-  const child = spawn(
-    await workerdPath(),
-    ["serve", "--control-fd=3", join(directory, "config.capnp")],
-    {
-      detached: true,
-      stdio: ["ignore", "pipe", "pipe", "pipe"],
-      env: { ...process.env, TUNNEL_SECRET: secret },
-    },
-  );
+  const child = spawn(await workerdPath(), ["serve", "--control-fd=3", configFile], {
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+    env: { ...process.env, TUNNEL_SECRET: secret },
+  });
   const said = keepLines(child);
+  const kill = (): void => void child.kill("SIGKILL");
+  process.once("exit", kill);
   const watchdog = child.pid === undefined ? undefined : watch(child.pid);
   let stopping = false;
   const gone = once(child, "close").catch((error: unknown) => [error]);
   const ended = gone.then(async ([cause]) => {
     watchdog?.kill("SIGKILL");
-    await rm(directory, { recursive: true, force: true });
+    process.off("exit", kill);
     if (!stopping) throw new EdgeError(`workerd ended (${String(cause)}).${said()}`);
   });
   // Whoever awaits it gets the error; nobody has to.
@@ -89,7 +79,7 @@ async function run(config: EdgeConfig, secret: string, directory: string): Promi
   const stop = async (): Promise<void> => {
     stopping = true;
     child.kill("SIGTERM");
-    const impatient = setTimeout(() => child.kill("SIGKILL"), STOP_AFTER_MS);
+    const impatient = setTimeout(kill, STOP_AFTER_MS);
     await ended;
     clearTimeout(impatient);
   };
@@ -105,11 +95,11 @@ async function run(config: EdgeConfig, secret: string, directory: string): Promi
   });
   try {
     const port = await Promise.race([listening(child), neverEndedWell, late]);
-    const url = `http://${shownHost(config.host)}:${port}`;
+    const url = `http://${shownHost(host)}:${port}`;
     await Promise.race([answers(url), neverEndedWell, late]);
     return { url, ended, stop };
   } catch (error) {
-    child.kill("SIGKILL");
+    kill();
     throw error;
   } finally {
     clearTimeout(deadline);

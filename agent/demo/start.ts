@@ -22,6 +22,15 @@ const GRACE = "2s";
 const PORTS_TRIED = 20;
 
 async function start(wanted: EdgeConfig, log: Log): Promise<ExitCode> {
+  let agent: Agent | undefined;
+  onSignals(
+    () => {
+      // What is not there yet goes with the process.
+      if (agent === undefined) process.exit(exits.clean);
+      agent.drain();
+    },
+    () => agent?.stop(),
+  );
   log.live("starting the edge, a demo origin and an agent");
   // Nobody else needs to make tokens for this edge.
   const secret = randomBytes(32).toString("hex");
@@ -38,18 +47,14 @@ async function start(wanted: EdgeConfig, log: Log): Promise<ExitCode> {
     port: { text: String(origin.port), from: "--port", flag: true },
     grace: { text: GRACE, from: "--grace", flag: true },
   });
-  const agent = new Agent(config, token, log);
-  onSignals(
-    () => agent.drain(),
-    () => agent.stop(),
-  );
+  agent = new Agent(config, token, log);
   const exit = agent.run();
   // Whichever part ends first ends the others.
   const edgeDied = edge.ended.then(
     () => exits.clean,
     (error: Error) => {
       log.event({ event: "error", code: "failed", message: error.message });
-      agent.stop();
+      agent?.stop();
       return exits.runtime;
     },
   );

@@ -46,23 +46,30 @@ class Run {
     });
     this.agent = new Agent(config, "a.token", log);
     this.exit = this.agent.run();
-    running = this;
   }
 
   async event<Name extends AgentEvent["event"]>(
     name: Name,
     nth = 0,
-  ): Promise<AgentEvent & { readonly event: Name }> {
-    const matches = (event: AgentEvent): event is AgentEvent & { readonly event: Name } =>
-      event.event === name;
-    return this.#watch.until(() => this.events.filter(matches)[nth], `event "${name}" ${nth}`);
+  ): Promise<Extract<AgentEvent, { readonly event: Name }>> {
+    type Wanted = Extract<AgentEvent, { readonly event: Name }>;
+    const matches = (event: AgentEvent): event is Wanted => event.event === name;
+    return this.#watch.until(
+      () => (this.events as AgentEvent[]).filter(matches)[nth],
+      `event "${name}" ${nth}`,
+    );
   }
+}
+
+function launch(flags: ConstructorParameters<typeof Run>[0]): Run {
+  running = new Run(flags);
+  return running;
 }
 
 async function start(grace?: string): Promise<{ edge: FakeEdge; origin: Origin; run: Run }> {
   edge = await FakeEdge.start();
   origin = await Origin.start();
-  const run = new Run({ edge: edge.url, port: origin.port, ...(grace ? { grace } : {}) });
+  const run = launch({ edge: edge.url, port: origin.port, ...(grace ? { grace } : {}) });
   return { edge, origin, run };
 }
 
@@ -110,7 +117,7 @@ test.each([401, 403])(
   async (status) => {
     edge = await FakeEdge.start();
     edge.refusal = { status, fields: { "sluice-error": "unauthorized" }, body: "Wrong token.\n" };
-    const run = new Run({ edge: edge.url, port: 1 });
+    const run = launch({ edge: edge.url, port: 1 });
     expect(await within(run.exit, "its end")).toBe(4);
     expect(await run.event("error")).toMatchObject({
       code: "unauthorized",
@@ -123,14 +130,14 @@ test.each([401, 403])(
 test("a refused protocol version ends it with exit code 5", async () => {
   edge = await FakeEdge.start();
   edge.refusal = { status: 426, fields: { "sluice-error": "upgrade-required" }, body: "Update.\n" };
-  const run = new Run({ edge: edge.url, port: 1 });
+  const run = launch({ edge: edge.url, port: 1 });
   expect(await within(run.exit, "its end")).toBe(5);
 });
 
 test("a server that speaks another protocol ends it with exit code 5", async () => {
   edge = await FakeEdge.start();
   edge.protocol = "graphql-ws";
-  const run = new Run({ edge: edge.url, port: 1 });
+  const run = launch({ edge: edge.url, port: 1 });
   expect(await within(run.exit, "its end")).toBe(5);
 });
 
@@ -145,7 +152,7 @@ test("whoever is replaced does not fight: exit code 1", async () => {
 test("other refusals are tried again, with a Retry-After waited for, and SIGHUP ends the wait", async () => {
   edge = await FakeEdge.start();
   edge.refusal = { status: 503, fields: { "retry-after": "60" }, body: "Later.\n" };
-  const run = new Run({ edge: edge.url, port: 1 });
+  const run = launch({ edge: edge.url, port: 1 });
   const refused = await run.event("disconnected");
   expect(refused).toMatchObject({ code: "http-503", reason: "Later." });
   expect(refused.retryMs).toBeGreaterThanOrEqual(60_000);
@@ -157,7 +164,7 @@ test("other refusals are tried again, with a Retry-After waited for, and SIGHUP 
 test("an edge that comes back on its port is found again", async () => {
   const first = await FakeEdge.start();
   const { port } = first;
-  const run = new Run({ edge: first.url, port: 1 });
+  const run = launch({ edge: first.url, port: 1 });
   await first.caller();
   await first.stop();
   await run.event("disconnected", 1);
@@ -224,7 +231,7 @@ test("stopping ends everything at once", async () => {
 test("draining while it waits to dial again ends it", async () => {
   const gone = await FakeEdge.start();
   await gone.stop();
-  const run = new Run({ edge: gone.url, port: 1 });
+  const run = launch({ edge: gone.url, port: 1 });
   expect(await run.event("disconnected")).toMatchObject({ code: "edge-unreachable" });
   run.agent.drain();
   expect(await within(run.exit, "its end", 1000)).toBe(0);

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type Socket } from "node:net";
 import { afterEach, expect, test, vi } from "vitest";
-import { WebSocket } from "ws";
+import type { WebSocket } from "ws";
 import { Dial, type DialOptions, type Ending } from "../../agent/dial.ts";
 import { MAX_MESSAGE_BYTES, PROTOCOL } from "../../codec/limits.ts";
 import type { Session } from "../../codec/session.ts";

@@ -20,22 +20,26 @@ test("bytes that are not UTF-8 are latin1", () => {
 
 test("the origin gets our Host and every field that may cross, in order, case and repetition", () => {
   const headers = [
-    ...["X-One", "1", "Host", "edge.example", "x-two", "2", "X-One", "again"],
-    ...["Connection", "x-two", "Expect", "100-continue", "Content-Length", "5"],
-    ...[
-      "Transfer-Encoding",
-      "chunked",
-      "Keep-Alive",
-      "timeout=5",
-      "Upgrade",
-      "h2c",
-      "TE",
-      "trailers",
-    ],
-    ...["Sluice-Error", "forged", "__proto__", "fine"],
-  ];
+    ["X-One", "1"],
+    ["Host", "edge.example"],
+    ["x-two", "2"],
+    ["X-One", "again"],
+    ["Connection", "x-two"],
+    ["Expect", "100-continue"],
+    ["Content-Length", "5"],
+    ["Transfer-Encoding", "chunked"],
+    ["Keep-Alive", "timeout=5"],
+    ["Upgrade", "h2c"],
+    ["TE", "trailers"],
+    ["Sluice-Error", "forged"],
+    ["__proto__", "fine"],
+  ].flat();
   const head = { method: "GET", path: "/", headers, length: "none" } as const;
-  expect(requestFields(head, "localhost:4000")).toEqual([
-    ...["host", "localhost:4000", "X-One", "1", "X-One", "again", "__proto__", "fine"],
-  ]);
+  const kept = [
+    ["host", "localhost:4000"],
+    ["X-One", "1"],
+    ["X-One", "again"],
+    ["__proto__", "fine"],
+  ];
+  expect(requestFields(head, "localhost:4000")).toEqual(kept.flat());
 });

@@ -1,0 +1,186 @@
+/** The commands as a user or a script meets them: exit codes, output, signals. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { jwtVerify } from "jose";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { Origin } from "../support/origin.ts";
+import { Program, type ProgramOptions } from "../support/program.ts";
+import { poll } from "../support/until.ts";
+import { FakeEdge } from "./fake-edge.ts";
+
+const secret = "0123456789abcdef0123456789abcdef";
+let directory = "";
+let edge: FakeEdge | undefined;
+let origin: Origin | undefined;
+const started: Program[] = [];
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "sluice-unit-"));
+  await writeFile(join(directory, "secret"), `${secret}\n`);
+  await writeFile(join(directory, "short"), "short\n");
+  await writeFile(join(directory, "token"), "a.token\n");
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((program) => program.stop()));
+  await edge?.stop();
+  await origin?.stop();
+  edge = undefined;
+  origin = undefined;
+});
+
+function agent(parameters: readonly string[], options?: ProgramOptions): Program {
+  const program = Program.agent(parameters, options);
+  started.push(program);
+  return program;
+}
+
+function connectTo(url: string, port: number): string[] {
+  const file = join(directory, "token");
+  return ["connect", "-e", url, "-s", "shop", "-p", String(port), "--token-file", file];
+}
+
+describe("usage", () => {
+  test.each<[string, string[], string]>([
+    ["an unknown command", ["conect"], "Did you mean connect?"],
+    ["an unknown flag", ["connect", "--prot", "1"], "Did you mean --port?"],
+    ["no command", [], "Usage:"],
+    ["a missing flag", ["connect"], "--edge is missing"],
+    ["a wrong value", ["edge", "--port", "http"], "--port must be a whole number from 0 to 65535"],
+    ["a token without a secret", ["token", "--service", "shop"], "TUNNEL_SECRET"],
+    [
+      "an agent without a token",
+      ["connect", "-e", "http://127.0.0.1:1", "-s", "shop", "-p", "1"],
+      "A token is missing",
+    ],
+  ])("%s is exit code 2 and a sentence on stderr", async (_what, parameters, says) => {
+    const program = agent(parameters);
+    expect(await program.exit()).toEqual({ code: 2, signal: null });
+    expect(program.stderr).toContain(says);
+    expect(program.stderr).not.toContain("    at ");
+    expect(program.lines).toEqual([]);
+  });
+
+  test("help and version are exit code 0 and on stdout", async () => {
+    const help = agent(["connect", "--help"]);
+    expect(await help.exit()).toMatchObject({ code: 0 });
+    expect(help.lines.join("\n")).toContain("AGENT_CONCURRENCY");
+    const version = agent(["--version"]);
+    expect(await version.exit()).toMatchObject({ code: 0 });
+    expect(version.lines.join("")).toMatch(/^agent \d+\.\d+\.\d+, protocol sluice\.v1, node \d+/);
+  });
+
+  test("with --json a usage error is an event too", async () => {
+    const program = agent(["connect", "--json"]);
+    expect(await program.exit()).toMatchObject({ code: 2 });
+    expect(program.events).toMatchObject([{ event: "error", code: "usage" }]);
+  });
+});
+
+describe("token", () => {
+  test("it prints one token and nothing else", async () => {
+    const file = join(directory, "secret");
+    const program = agent(["token", "--service", "shop", "--expires", "1h", "--secret-file", file]);
+    expect(await program.exit()).toMatchObject({ code: 0 });
+    expect(program.lines).toHaveLength(1);
+    expect(program.stderr).toBe("");
+    const key = new TextEncoder().encode(secret);
+    const { payload } = await jwtVerify(program.lines[0] ?? "", key, { audience: "sluice" });
+    expect(payload).toMatchObject({ service: "shop", role: "agent", iss: "sluice" });
+    expect((payload.exp ?? 0) - (payload.iat ?? 0)).toBe(3600);
+  });
+
+  test("the secret may come from stdin, and flags from the environment", async () => {
+    const program = agent(["token", "--secret-file", "-"], {
+      stdin: `${secret}\n`,
+      env: { AGENT_SERVICE: "shop", AGENT_ROLE: "visitor" },
+    });
+    expect(await program.exit()).toMatchObject({ code: 0 });
+    const key = new TextEncoder().encode(secret);
+    const { payload } = await jwtVerify(program.lines[0] ?? "", key);
+    expect(payload).toMatchObject({ service: "shop", role: "visitor" });
+  });
+
+  test("a short secret is refused with advice, from a file as from TUNNEL_SECRET", async () => {
+    const file = agent(["token", "--service", "shop", "--secret-file", join(directory, "short")]);
+    const variable = agent(["token", "--service", "shop"], { env: { TUNNEL_SECRET: "short" } });
+    for (const program of [file, variable]) {
+      expect(await program.exit()).toMatchObject({ code: 2 });
+      expect(program.stderr).toContain("openssl rand -hex 32");
+    }
+  });
+});
+
+describe("connect", () => {
+  test("without --json the public URL, and only that, is on stdout", async () => {
+    edge = await FakeEdge.start();
+    const program = agent(connectTo(edge.url.href, 1));
+    await program.line(/^http/);
+    expect(program.lines).toEqual([`http://127.0.0.1:${edge.port}/send/shop/`]);
+    expect(program.stderr).toContain(`connecting to ws://127.0.0.1:${edge.port}/websocket/shop`);
+    await poll(() => program.stderr.includes("http://localhost:1"), "the origin's address");
+  });
+
+  test("the token may come from stdin or from AGENT_TOKEN, and a flag wins over it", async () => {
+    edge = await FakeEdge.start();
+    const flags = ["connect", "-e", edge.url.href, "-s", "shop", "-p", "1"];
+    const token = join(directory, "token");
+    const piped = agent([...flags, "--token-file", "-"], { stdin: "from.stdin\n" });
+    expect((await edge.caller(0)).request.headers.authorization).toBe("Bearer from.stdin");
+    await piped.stop();
+    const variable = agent(flags, { env: { AGENT_TOKEN: "from.env", AGENT_TOKEN_FILE: token } });
+    expect((await edge.caller(1)).request.headers.authorization).toBe("Bearer from.env");
+    await variable.stop();
+    agent([...flags, "--token-file", token], { env: { AGENT_TOKEN: "from.env" } });
+    expect((await edge.caller(2)).request.headers.authorization).toBe("Bearer a.token");
+  });
+
+  test("a refused token is exit code 4, a refused version 5", async () => {
+    edge = await FakeEdge.start();
+    edge.refusal = { status: 401, body: "No.\n" };
+    const refused = agent(connectTo(edge.url.href, 1));
+    expect(await refused.exit()).toMatchObject({ code: 4 });
+    edge.refusal = { status: 426, body: "No.\n" };
+    const old = agent(connectTo(edge.url.href, 1));
+    expect(await old.exit()).toMatchObject({ code: 5 });
+  });
+
+  test.each([
+    ["SIGTERM", 143],
+    ["SIGINT", 130],
+  ] as const)(
+    "the first %s lets requests finish, the second ends at once with %i",
+    async (signal, code) => {
+      edge = await FakeEdge.start();
+      origin = await Origin.start();
+      origin.otherwise(({ response }) => response.write("half"));
+      const program = agent([...connectTo(edge.url.href, origin.port), "--json"]);
+      const { session } = await edge.caller();
+      const exchange = session.open({ method: "GET", path: "/", headers: [], length: "none" });
+      await exchange.answer();
+      program.kill(signal);
+      expect(await program.event("draining")).toMatchObject({ inFlight: 1 });
+      expect(program.ended).toBe(false);
+      program.kill(signal);
+      expect(await program.exit()).toEqual({ code, signal: null });
+      await origin.log[0]?.gone();
+    },
+  );
+
+  test("a signal with nothing in flight is exit code 0 at once", async () => {
+    edge = await FakeEdge.start();
+    const program = agent([...connectTo(edge.url.href, 1), "--json"]);
+    await program.event("connected");
+    program.kill("SIGTERM");
+    expect(await program.exit(3000)).toEqual({ code: 0, signal: null });
+  });
+
+  test("SIGHUP dials again", async () => {
+    edge = await FakeEdge.start();
+    const program = agent([...connectTo(edge.url.href, 1), "--json"]);
+    await program.event("connected");
+    program.kill("SIGHUP");
+    await edge.caller(1);
+  });
+});

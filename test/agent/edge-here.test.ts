@@ -1,0 +1,118 @@
+/** `agent edge`: workerd as a child that starts quietly, is there when it says so, and never stays behind. */
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { get, type IncomingMessage } from "node:http";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { alive, descendants } from "../support/memory.ts";
+import { Program, type ProgramOptions } from "../support/program.ts";
+import { poll } from "../support/until.ts";
+
+const START_MS = 30_000;
+let directory = "";
+const started: Program[] = [];
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "sluice-unit-"));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((program) => program.stop()));
+});
+
+function edge(parameters: readonly string[], options?: ProgramOptions): Program {
+  const program = Program.agent(["edge", "--json", ...parameters], options);
+  started.push(program);
+  return program;
+}
+
+async function urlOf(program: Program): Promise<string> {
+  return String((await program.event("listening", undefined, 0, START_MS))["url"]);
+}
+
+function workerdOf(program: Program): number {
+  const found = descendants(program.pid).find(({ name }) => name.startsWith("workerd"));
+  if (found === undefined) throw new Error("no workerd");
+  return found.pid;
+}
+
+test("when it says that it listens it answers, and SIGTERM ends it and workerd with exit code 0", async () => {
+  const program = edge(["--port", "0"]);
+  const url = await urlOf(program);
+  const answer = await fetch(`${url}/send/nobody/`);
+  expect(answer.status).toBe(503);
+  expect(answer.headers.get("sluice-error")).toBe("agent-offline");
+  const pid = workerdOf(program);
+  program.kill("SIGTERM");
+  expect(await program.exit()).toEqual({ code: 0, signal: null });
+  expect(alive(pid)).toBe(false);
+});
+
+test("without a secret it makes one, keeps it for its owner only, and finds it again", async () => {
+  const data = join(directory, "data");
+  const first = edge(["--port", "0", "--data", data]);
+  await urlOf(first);
+  const file = join(data, "secret");
+  expect(first.stderr).toContain(`made a secret: ${file}`);
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  const made = await readFile(file, "utf8");
+  expect(made).toMatch(/^[0-9a-f]{64}\n$/);
+  expect(first.stderr).not.toContain(made.trim());
+  await first.stop();
+  const second = edge(["--port", "0", "--data", data]);
+  await urlOf(second);
+  expect(await readFile(file, "utf8")).toBe(made);
+  expect(second.stderr).not.toContain("made a secret");
+});
+
+test("a secret that was made for one run is gone after it", async () => {
+  const program = edge(["--port", "0"]);
+  await urlOf(program);
+  const file = /made a secret: (\S+)/.exec(program.stderr)?.[1] ?? "";
+  expect(existsSync(file)).toBe(true);
+  await program.stop();
+  expect(existsSync(file)).toBe(false);
+});
+
+test("--visitors token asks visitors for one, and --domain makes services hosts", async () => {
+  const flags = ["--port", "0", "--visitors", "token", "--domain", "localhost"];
+  const url = await urlOf(edge(flags, { env: { TUNNEL_SECRET: "s".repeat(32) } }));
+  expect((await fetch(`${url}/send/shop/`)).status).toBe(401);
+  const { port } = new URL(url);
+  // Not fetch: not every system resolves names below localhost.
+  const asked = get({ port, host: "127.0.0.1", headers: { host: `shop.localhost:${port}` } });
+  const [answer] = (await once(asked, "response")) as [IncomingMessage];
+  expect(answer.statusCode).toBe(401);
+  answer.resume();
+});
+
+test("workerd does not outlive an agent that is killed", async () => {
+  const program = edge(["--port", "0"]);
+  await urlOf(program);
+  const pid = workerdOf(program);
+  program.kill("SIGKILL");
+  await program.exit();
+  await poll(() => !alive(pid), "workerd's end");
+});
+
+test("when workerd dies it is exit code 1", async () => {
+  const program = edge(["--port", "0"]);
+  await urlOf(program);
+  process.kill(workerdOf(program), "SIGKILL");
+  expect(await program.exit()).toMatchObject({ code: 1 });
+  expect(program.events.at(-1)).toMatchObject({ event: "error", code: "failed" });
+});
+
+test("a port that another program has is exit code 1, with workerd's own words", async () => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const address = other.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  const program = edge(["--port", String(address.port)]);
+  expect(await program.exit(START_MS)).toMatchObject({ code: 1 });
+  expect(program.stderr).toMatch(/address already in use/i);
+  other.close();
+});
