@@ -86,8 +86,10 @@ export class ReceiveCredit {
       return 0;
     }
     this.#resize(bytes, nowMs, Math.max(rttMs, MIN_RTT_MS));
+    // A quarter, not a half: what is held back is lost to the sender, and a window of which the sender sees only the half
+    // consumes only the half a round trip, so that it would hardly grow (quic-go has the same threshold).
     const missing = this.#windowBytes - this.#grantedBytes - this.#bufferedBytes;
-    if (missing * 2 < this.#windowBytes) return 0;
+    if (missing * 4 < this.#windowBytes) return 0;
     this.#grantedBytes += missing;
     return missing;
   }
