@@ -164,7 +164,7 @@ export class OutgoingBody<Owner = unknown> {
   }
 
   /**
-   * Resolves when more may be written: the queue is half empty and the peer has given credit. One waiter at a time.
+   * Resolves when more may be written: the queue is half empty, and the peer has given credit for more than is in it. One waiter at a time.
    * @throws TunnelError (as rejection) that ended the stream.
    */
   ready(): Promise<void> {
@@ -174,7 +174,7 @@ export class OutgoingBody<Owner = unknown> {
 
   #writable(mostQueuedBytes: number): boolean {
     const { outbox } = this.#stream;
-    return outbox.queuedBytes < mostQueuedBytes && outbox.credit.bytes > 0;
+    return outbox.queuedBytes < Math.min(mostQueuedBytes, outbox.credit.bytes);
   }
 
   /** Called by the exchange: credit came, or queued bytes went out. */

@@ -3,7 +3,7 @@
  * sum of all windows can never exceed the budget, however many readers stall.
  *
  * A promise cannot be taken back (the bytes may be on their way), so the budget is careful with those it does not
- * know: a new body starts with a small window, and only a reader that has already taken much may use the last of it.
+ * know: a new body starts with a small window, and only one that is read steadily may use the last of it.
  */
 import { assert } from "./assert.ts";
 import {
@@ -12,7 +12,6 @@ import {
   INITIAL_WINDOW_BYTES,
   MAX_WINDOW_BYTES,
   MIN_WINDOW_BYTES,
-  PROVEN_READER_BYTES,
 } from "./limits.ts";
 
 export class Budget {
@@ -35,12 +34,11 @@ export class Budget {
   /** Reserves the window of a new body; 0 when there is no room for even the smallest. */
   admit(): number {
     const free = this.freeBytes;
-    const wanted =
-      free >= this.totalBytes * 0.75
-        ? INITIAL_WINDOW_BYTES
-        : free >= this.totalBytes * 0.25
-          ? BUSY_WINDOW_BYTES
-          : MIN_WINDOW_BYTES;
+    const wanted = this.plentiful
+      ? INITIAL_WINDOW_BYTES
+      : this.scarce
+        ? MIN_WINDOW_BYTES
+        : BUSY_WINDOW_BYTES;
     if (wanted > free) return 0;
     this.#usedBytes += wanted;
     return wanted;
@@ -55,16 +53,21 @@ export class Budget {
 
   /**
    * Reserves room for a window to grow from `windowBytes` towards `targetBytes`; returns by how much it may.
-   * Readers not yet proven (`takenBytes`) share what is above three quarters; proven ones all but a sixteenth, and
+   * Readers that are not known to be steady share what is above three quarters; steady ones all but a sixteenth, and
    * none takes more than half of what is free, so that a newcomer always finds room.
    */
-  grow(windowBytes: number, targetBytes: number, takenBytes: number): number {
-    const keepFree = this.totalBytes * (takenBytes >= PROVEN_READER_BYTES ? 1 / 16 : 3 / 4);
+  grow(windowBytes: number, targetBytes: number, steady: boolean): number {
+    const keepFree = this.totalBytes * (steady ? 1 / 16 : 3 / 4);
     const room = Math.floor(Math.min(this.freeBytes - keepFree, this.freeBytes / 2));
     const wanted = Math.min(targetBytes, MAX_WINDOW_BYTES) - windowBytes;
     const granted = Math.max(0, Math.min(wanted, room));
     this.#usedBytes += granted;
     return granted;
+  }
+
+  /** Whether there is room enough to be generous with readers nobody knows. */
+  get plentiful(): boolean {
+    return this.freeBytes >= this.totalBytes * 0.75;
   }
 
   /** Whether windows should shrink where they can. */

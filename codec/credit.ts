@@ -7,7 +7,7 @@
  */
 import { assert } from "./assert.ts";
 import type { Budget } from "./budget.ts";
-import { BUSY_WINDOW_BYTES, MAX_CREDIT_BYTES, MIN_RTT_MS } from "./limits.ts";
+import { BUSY_WINDOW_BYTES, MAX_CREDIT_BYTES, MIN_RTT_MS, STEADY_READER_MS } from "./limits.ts";
 
 /** The sender's side. */
 export class SendCredit {
@@ -42,8 +42,6 @@ export class ReceiveCredit {
   #grantedBytes: number;
   /** Received and not consumed. */
   #bufferedBytes = 0;
-  /** Consumed in all. */
-  #takenBytes = 0;
   #closed = false;
   #epochStartMs: number;
   #epochTakenBytes = 0;
@@ -80,7 +78,6 @@ export class ReceiveCredit {
   consume(bytes: number, nowMs: number, rttMs: number): number {
     this.#bufferedBytes -= bytes;
     assert(this.#bufferedBytes >= 0, "a reader consumes only what has arrived");
-    this.#takenBytes += bytes;
     if (this.#closed) {
       this.#budget.release(bytes);
       return 0;
@@ -95,16 +92,20 @@ export class ReceiveCredit {
   }
 
   /**
-   * Once a round trip: twice what was consumed in it is the window that keeps the sender busy. A reader held up by
-   * its window consumes one window a round trip, so the window doubles until the reader or the path is the limit.
+   * Once an epoch: twice what was consumed in a round trip is the window that keeps the sender busy. A reader held up
+   * by its window consumes one window a round trip, so the window doubles until the reader or the path is the limit.
+   * An epoch is a round trip while memory is plentiful; else it is long enough to tell readers from those that only
+   * fill the buffers on their way.
    */
   #resize(bytes: number, nowMs: number, rttMs: number): void {
     this.#epochTakenBytes += bytes;
     const elapsedMs = nowMs - this.#epochStartMs;
-    if (elapsedMs < rttMs) return;
+    const epochMs = this.#budget.plentiful ? rttMs : Math.max(rttMs, STEADY_READER_MS);
+    if (elapsedMs < epochMs) return;
     const target = Math.ceil((2 * this.#epochTakenBytes * rttMs) / elapsedMs);
     if (target > this.#windowBytes) {
-      this.#windowBytes += this.#budget.grow(this.#windowBytes, target, this.#takenBytes);
+      const steady = elapsedMs >= STEADY_READER_MS;
+      this.#windowBytes += this.#budget.grow(this.#windowBytes, target, steady);
     } else if (this.#budget.scarce) {
       this.#shrink(Math.max(target, BUSY_WINDOW_BYTES));
     }

@@ -59,17 +59,17 @@ export const BUDGET_BYTES = 32 * MiB;
 /** Credit of a new stream's incoming body while the budget is at least three quarters free. */
 export const INITIAL_WINDOW_BYTES = 64 * KiB;
 
-/** The same while the budget is between a quarter and three quarters free: 500 stalled readers hold half of the budget, not all. */
-export const BUSY_WINDOW_BYTES = 32 * KiB;
+/** The same while the budget is between a quarter and three quarters free: 500 stalled readers hold a quarter of the budget, not all. */
+export const BUSY_WINDOW_BYTES = 16 * KiB;
 
 /** The smallest window, when less than a quarter of the budget is free: `MAX_STREAMS` of them are that quarter. */
 export const MIN_WINDOW_BYTES = 4 * KiB;
 
-/** The largest window: 100 MB/s at 80 ms, 53 MB/s at 150 ms, and half of the budget for one stream. */
+/** The largest window: 100 MB/s at 160 ms, and half of the budget for one stream. */
 export const MAX_WINDOW_BYTES = 16 * MiB;
 
-/** A reader that took this many bytes of a body is no stalled reader behind full socket buffers (5 MB on loopback): it may use the last of the budget. */
-export const PROVEN_READER_BYTES = 8 * MiB;
+/** A body read steadily for this long has a reader. One that fills the socket buffers on its way (10 MB) and stalls is done sooner. */
+export const STEADY_READER_MS = 100;
 
 /** Credit for a request body before the agent says more; `MAX_STREAMS` of them are the whole budget. */
 export const REQUEST_CREDIT_BYTES = 16 * KiB;
