@@ -13,10 +13,11 @@ import { type Attachment, attach, attachmentOf } from "./attachment.ts";
 import { tokenId } from "./auth.ts";
 import { type Env, SOFTWARE } from "./env.ts";
 import { logFault } from "./log.ts";
+import { Pace } from "./pace.ts";
 import { Pulse } from "./pulse.ts";
 import { codeOf, refusal } from "./refusal.ts";
 import { requestHead, sendBody } from "./request.ts";
-import { answer } from "./response.ts";
+import { answer, type AnswerWatch } from "./response.ts";
 import { type Route, routeOf } from "./route.ts";
 import { Socket } from "./socket.ts";
 import { statusPage } from "./status.ts";
@@ -38,7 +39,11 @@ export class Correlator extends DurableObject<Env> {
   readonly #waiting = new Waiting(MAX_WAIT_MS, MAX_WAITING);
   readonly #totals = new Totals();
   readonly #pulse = new Pulse(() => this.#beat());
-  readonly #watch = { totals: this.#totals, over: (cut?: ErrorCode) => this.#over(cut) };
+  readonly #watch: AnswerWatch = {
+    totals: this.#totals,
+    pace: new Pace(),
+    over: (cut) => this.#over(cut),
+  };
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);

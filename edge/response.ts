@@ -8,14 +8,13 @@ import { type ErrorCode, TunnelError } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
 import type { ResponseHead } from "../codec/frame.ts";
 import { crossing } from "../codec/headers.ts";
+import type { Flow, Pace } from "./pace.ts";
 import type { Totals } from "./totals.ts";
-
-/** What one pull hands to the runtime at the most: it drains a burst in one go, at a tenth of the cost of a pull a chunk. */
-const BURST_BYTES = 64 * 1024;
 
 /** What watches over an answer while it is sent. */
 export interface AnswerWatch {
   readonly totals: Totals;
+  readonly pace: Pace;
   /** Called once, when the last byte was handed over or the answer was cut. */
   readonly over: (cut?: ErrorCode) => void;
 }
@@ -83,6 +82,9 @@ function lostConnection(error: unknown): Error {
 class AnswerSource implements UnderlyingSource<Uint8Array> {
   readonly #exchange: Exchange;
   readonly #watch: AnswerWatch;
+  readonly #flow: Flow;
+  /** What a burst left of the chunk taken last. */
+  #rest: Uint8Array | undefined;
   #over = false;
   /** The origin's Content-Length: the runtime frames the answer with it, and cuts one that falls short. */
   readonly expectedLength?: number;
@@ -91,6 +93,7 @@ class AnswerSource implements UnderlyingSource<Uint8Array> {
     this.#exchange = exchange;
     this.#watch = watch;
     if (typeof length === "number") this.expectedLength = length;
+    this.#flow = watch.pace.begin();
   }
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
@@ -113,15 +116,20 @@ class AnswerSource implements UnderlyingSource<Uint8Array> {
   /** Hands over what is here, up to a burst. False: nothing was. */
   #burst(controller: ReadableStreamDefaultController<Uint8Array>): boolean {
     const { incoming } = this.#exchange;
+    const { burstBytes } = this.#flow;
     let bytes = 0;
-    while (bytes < BURST_BYTES) {
-      const chunk = incoming.take();
+    while (bytes < burstBytes) {
+      const chunk = this.#rest ?? incoming.take();
       if (chunk === undefined) break;
-      controller.enqueue(chunk);
-      bytes += chunk.byteLength;
+      const room = burstBytes - bytes;
+      this.#rest = chunk.byteLength > room ? chunk.subarray(room) : undefined;
+      const part = this.#rest === undefined ? chunk : chunk.subarray(0, room);
+      controller.enqueue(part);
+      bytes += part.byteLength;
     }
+    this.#flow.sent(bytes);
     this.#watch.totals.bytesToVisitors += bytes;
-    if (!incoming.ended) return bytes > 0;
+    if (this.#rest !== undefined || !incoming.ended) return bytes > 0;
     // One more take(): the last chunk's credit goes back with it.
     incoming.take();
     controller.close();
@@ -132,6 +140,7 @@ class AnswerSource implements UnderlyingSource<Uint8Array> {
   #end(cut?: ErrorCode): void {
     if (this.#over) return;
     this.#over = true;
+    this.#flow.end();
     this.#watch.over(cut);
   }
 }
