@@ -4,6 +4,7 @@ import type { Received } from "../support/origin.ts";
 import type { Program } from "../support/program.ts";
 import { type Place, values, Visitor } from "../support/raw-http.ts";
 import { Edge } from "../support/tunnel.ts";
+import { poll } from "../support/until.ts";
 import { useTunnel } from "../support/use-tunnel.ts";
 
 const tunnel = useTunnel();
@@ -40,6 +41,17 @@ async function underWay(
   const received = await arrival;
   if (begun) await visitor.received("begun".length);
   return { visitor, received };
+}
+
+/** The agents that the status page knows. */
+async function agentsOf(service: string, token: string): Promise<{ readonly streams: number }[]> {
+  const fields = [["Authorization", `Bearer ${token}`]] as const;
+  const { status, body } = await Visitor.ask(tunnel.edge.self, {
+    target: `/status/${service}`,
+    fields,
+  });
+  expect(status).toBe(200);
+  return (JSON.parse(body.toString()) as { agents: { streams: number }[] }).agents;
 }
 
 describe("an agent that is told to end", () => {
@@ -114,10 +126,9 @@ describe("an agent that dies", () => {
 
   test("is waited for a moment: a request made meanwhile goes to the next one", async () => {
     const { agent, place, service } = await freshAgent();
-    expect((await Visitor.ask(place)).status).toBe(200);
-    agent.kill("SIGKILL");
-    await agent.exit();
     const token = await tunnel.edge.token({ service });
+    agent.kill("SIGKILL");
+    await poll(async () => (await agentsOf(service, token)).length === 0, "the edge noticing");
     const [next, answer] = await Promise.all([
       tunnel.edge.agent({ service, port: tunnel.origin.port, token }),
       Visitor.ask(place, {}, START_MS),
@@ -188,13 +199,10 @@ describe("the status page", () => {
     const { service, place } = await freshAgent();
     const token = await tunnel.edge.token({ service });
     const { visitor } = await underWay(place);
-    const fields = [["Authorization", `Bearer ${token}`]] as const;
-    const answer = await Visitor.ask(tunnel.edge.self, { target: `/status/${service}`, fields });
+    const connected = await agentsOf(service, token);
     visitor.reset();
 
-    expect(answer.status).toBe(200);
-    const page = JSON.parse(answer.body.toString()) as { agents: { streams: number }[] };
-    expect(page.agents.map(({ streams }) => streams)).toEqual([1]);
+    expect(connected.map(({ streams }) => streams)).toEqual([1]);
   });
 
   test("tells nobody else anything", async () => {

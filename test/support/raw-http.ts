@@ -319,6 +319,12 @@ export class Visitor {
     return { ...head, interim, parts, framing, bodyBytes, body, ended: how };
   }
 
+  /** The same, or undefined when the connection ended before the head of an answer. */
+  async fate(ms = SOON_MS): Promise<Answer | undefined> {
+    await this.#watch.until(() => this.#answer?.ended !== undefined, "the end of the answer", ms);
+    return this.#answer?.head === undefined ? undefined : this.answer(ms);
+  }
+
   /** How many bytes of the answer's body have come. */
   get bodyBytes(): number {
     return this.#answer?.bodyBytes ?? 0;
