@@ -4,6 +4,7 @@
 import { assert } from "./assert.ts";
 import type { TunnelError } from "./errors.ts";
 import type { HeaderList } from "./frame.ts";
+import { fitsFrame, headersFault } from "./head.ts";
 import { OUTBOX_BYTES } from "./limits.ts";
 import type { Mux } from "./mux.ts";
 import type { Stream } from "./stream.ts";
@@ -97,7 +98,10 @@ export class IncomingBody<Owner = unknown> implements AsyncIterable<Uint8Array> 
   ready(): Promise<void> {
     if (this.#error !== undefined) return Promise.reject(this.#error);
     const { inbox } = this.#stream;
-    return inbox.readable || inbox.drained ? settled : this.#reader.wait();
+    if (inbox.readable || inbox.drained) return settled;
+    // Nothing is here, but the reader has come back: the credit of its last chunk may be what the sender waits for.
+    this.take();
+    return this.#reader.wait();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
@@ -131,13 +135,16 @@ export class OutgoingBody<Owner = unknown> {
   readonly #mux: Mux<Owner>;
   readonly #stream: Stream<Owner>;
   readonly #host: Host;
+  readonly #mismatched: () => void;
   readonly #writer = new Waiter();
   #error: TunnelError | undefined;
 
-  constructor(mux: Mux<Owner>, stream: Stream<Owner>, host: Host) {
+  /** `mismatched` is called when the body is not what its head announced: the stream is cancelled then. */
+  constructor(mux: Mux<Owner>, stream: Stream<Owner>, host: Host, mismatched: () => void) {
     this.#mux = mux;
     this.#stream = stream;
     this.#host = host;
+    this.#mismatched = mismatched;
   }
 
   /**
@@ -146,15 +153,22 @@ export class OutgoingBody<Owner = unknown> {
    */
   write(bytes: Uint8Array): boolean {
     if (this.#error !== undefined) return false;
-    this.#mux.write(this.#stream, bytes);
+    if (!this.#mux.write(this.#stream, bytes)) {
+      this.#mismatched();
+      return false;
+    }
     this.#host.wake();
     return this.#writable(OUTBOX_BYTES);
   }
 
-  /** All is written. When the head's length was exact and the bytes differ, the stream is cancelled: `body-mismatch`. */
+  /**
+   * All is written. When the head's length was exact and the bytes differ, the exchange is cancelled: `body-mismatch`.
+   * Trailers that are illegal or too large are left out, as RFC 9110 section 6.5.1 allows.
+   */
   end(trailers: HeaderList = []): void {
     if (this.#error !== undefined) return;
-    this.#mux.end(this.#stream, trailers);
+    const legal = headersFault(trailers) === undefined && fitsFrame(trailers);
+    if (!this.#mux.end(this.#stream, legal ? trailers : [])) this.#mismatched();
     this.#host.wake();
   }
 

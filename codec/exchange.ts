@@ -32,7 +32,7 @@ export class Exchange {
     this.#stream = stream;
     this.#host = host;
     this.incoming = new IncomingBody(mux, stream, host);
-    this.outgoing = new OutgoingBody(mux, stream, host);
+    this.outgoing = new OutgoingBody(mux, stream, host, () => this.cancel("body-mismatch"));
     stream.owner = this;
   }
 

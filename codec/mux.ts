@@ -124,24 +124,31 @@ export class Mux<Owner> {
     this.#forgetIfOver(stream);
   }
 
-  /** Queues body bytes; they are not copied. After a cancel they are dropped. */
-  write(stream: Stream<Owner>, bytes: Uint8Array): void {
-    if (stream.outbox.state === "cancelled" || bytes.length === 0) return;
+  /**
+   * Queues body bytes; they are not copied. After a cancel they are dropped. False: there are more than the head
+   * announced, and the stream was cancelled for it.
+   */
+  write(stream: Stream<Owner>, bytes: Uint8Array): boolean {
+    if (stream.outbox.state === "cancelled" || bytes.length === 0) return true;
     stream.outbox.put(bytes);
     if (stream.outbox.overfull) {
       this.cancel(stream, "body-mismatch", "more was written than the head announced");
-    } else if (stream.sendable) this.#turns.add(stream);
+      return false;
+    }
+    if (stream.sendable) this.#turns.add(stream);
+    return true;
   }
 
-  /** All of the body is written. A body that is not what its head announced cancels the stream. */
-  end(stream: Stream<Owner>, trailers: HeaderList): void {
-    if (stream.outbox.state === "cancelled") return;
+  /** All of the body is written. False: it is less than the head announced, and the stream was cancelled for it. */
+  end(stream: Stream<Owner>, trailers: HeaderList): boolean {
+    if (stream.outbox.state === "cancelled") return true;
     if (!stream.outbox.whole) {
       this.cancel(stream, "body-mismatch", "less was written than the head announced");
-      return;
+      return false;
     }
     stream.outbox.close(trailers);
     if (stream.sendable) this.#turns.add(stream);
+    return true;
   }
 
   /** Takes the next chunk of the incoming body; the chunk taken before counts as consumed. */
