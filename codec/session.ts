@@ -129,7 +129,10 @@ export class Session {
   greet(): void {
     this.#greeted = true;
     this.#askedMs = this.#transport.now();
-    this.#writer.add({ kind: "hello", received: 0, ...this.#options.hello });
+    const { hello, accept } = this.#options;
+    // The end that accepts names the session that the other one began: see #receiveHello.
+    const session = (accept && this.#peer?.session) ?? hello.session;
+    this.#writer.add({ kind: "hello", received: 0, ...hello, session });
     this.#send();
   }
 
@@ -174,7 +177,10 @@ export class Session {
     if (!fitsFrame(head.headers, head.method, head.path)) throw new TunnelError("head-too-large");
     if (this.#mux.exhausted && this.#mux.size === 0) this.#forget();
     if (!this.#greeted) this.greet();
-    const stream = this.#mux.open(head, this.#transport.now());
+    const now = this.#transport.now();
+    // Silence while nothing was open is none: an idle peer has nothing to say.
+    if (this.#mux.size === 0) this.#heardMs = now;
+    const stream = this.#mux.open(head, now);
     const exchange = new Exchange(this.#mux, stream, this.#host);
     this.#wake();
     return exchange;
@@ -262,8 +268,10 @@ export class Session {
   }
 
   #receiveHello(peer: Hello): void {
-    const { accept } = this.#options;
+    const { accept, hello } = this.#options;
     if (accept === undefined) {
+      // It answers a HELLO of the time before, and so does what follows it until ours is answered.
+      if (this.#forgotten && peer.session !== hello.session) return;
       if (this.#peer !== undefined && !this.#forgotten) {
         throw new TunnelError("protocol-error", "a second HELLO");
       }
@@ -273,17 +281,16 @@ export class Session {
       if (!this.#forgotten) this.#ping(this.#transport.now());
       this.#forgotten = false;
       this.#meet(peer);
-    } else {
-      if (this.#peer === undefined) {
-        this.#sampleRtt();
-      } else {
-        // The opener has forgotten; whatever was under way is lost, and both start anew.
-        this.#failAll(new TunnelError("agent-lost", "the edge began a new session"));
-        this.#mux = this.#newMux();
-        this.greet();
-        if (this.#draining) this.#mux.drain("draining", "");
-      }
+    } else if (this.#peer === undefined) {
+      this.#sampleRtt();
       this.#meet(peer);
+    } else {
+      // The opener has forgotten; whatever was under way is lost, and both start anew.
+      this.#failAll(new TunnelError("agent-lost", "the edge began a new session"));
+      this.#mux = this.#newMux();
+      this.#meet(peer);
+      this.greet();
+      if (this.#draining) this.#mux.drain("draining", "");
     }
     this.#options.greeted?.(peer);
   }
@@ -353,7 +360,13 @@ export class Session {
   }
 }
 
-/** The frames of a message. Data that shares its message with another stream's is copied, so that a stalled reader of one never keeps the other's memory. */
+/** What a chunk may keep alive beside itself: small enough for a chunk on each stream, large enough to copy few. */
+const SPARE_BYTES = 4096;
+
+/**
+ * The frames of a message. Data is a view into it, and copied only where a reader that stalls would keep more alive
+ * than its own bytes: another stream's data, or a buffer much larger than what it is to hold.
+ */
 function readFrames(message: Uint8Array): Frame[] {
   if (message.length > MAX_MESSAGE_BYTES) {
     throw new TunnelError("frame-too-large", `a message of ${message.length} bytes`);
@@ -361,19 +374,21 @@ function readFrames(message: Uint8Array): Frame[] {
   const reader = new MessageReader(message);
   const frames: Frame[] = [];
   let dataStream = 0;
+  let dataBytes = 0;
   let shared = false;
   for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
-    if (frames[0]?.kind === "hello" || (frame.kind === "hello" && frames.length > 0)) {
-      throw new TunnelError("protocol-error", "HELLO shares a message");
-    }
     frames.push(frame);
     if (frame.kind !== "data") continue;
+    dataBytes += frame.bytes.length;
     if (dataStream === 0) dataStream = frame.stream;
     else shared ||= frame.stream !== dataStream;
   }
-  if (!shared) return frames;
+  // The whole buffer counts: ws cuts small messages out of one read of its socket.
+  const spareBytes = message.buffer.byteLength - dataBytes;
+  if (dataBytes === 0 || (!shared && spareBytes <= dataBytes + SPARE_BYTES)) return frames;
+  // Not slice(), which for a Buffer of Node's copies nothing.
   return frames.map((frame) =>
-    frame.kind === "data" ? { ...frame, bytes: frame.bytes.slice() } : frame,
+    frame.kind === "data" ? { ...frame, bytes: new Uint8Array(frame.bytes) } : frame,
   );
 }
 
