@@ -12,11 +12,11 @@ import type { RequestOutcome } from "./log.ts";
 /** An origin on this machine or network that takes longer than this to accept a connection is not there. */
 export const CONNECT_TIMEOUT_MS = 5000;
 
-/** What can be done to the origin's connection while it answers. */
+/** What can be done to a request that is under way. */
 export interface Flow {
   pause(): void;
   resume(): void;
-  /** Ends the connection; a no-op when it has ended. */
+  /** Ends the request and its connection; a no-op when it has ended. */
   destroy(error: Error): void;
 }
 
@@ -30,7 +30,7 @@ export interface Outcome {
 }
 
 export class Answer {
-  /** Settles when the origin has nothing more to do for this request, however it ended. Never rejects. */
+  /** Settles when the exchange has ended and the client is done with its request, however it ended. Never rejects. */
   readonly done: Promise<Outcome>;
   /** Bytes of the request's body that were written to the origin. */
   bytesIn = 0;
@@ -38,10 +38,11 @@ export class Answer {
   readonly #timeoutMs: number;
   readonly #settle: (outcome: Outcome) => void;
   #flow: Flow | undefined;
+  #connected = false;
   #timer: NodeJS.Timeout | undefined;
   #head: ResponseHead | undefined;
   #bytesOut = 0;
-  #over = false;
+  #outcome: Outcome | undefined;
 
   /** @param timeoutMs how long the origin may take from the last byte of the request to the head of its answer; 0 is for ever */
   constructor(exchange: Exchange, timeoutMs: number) {
@@ -58,7 +59,7 @@ export class Answer {
 
   /** Whether a connection to the origin was there: before, nothing of the request can have reached it. */
   get connected(): boolean {
-    return this.#flow !== undefined;
+    return this.#connected;
   }
 
   /** Whether the head of the answer was passed on. */
@@ -68,21 +69,26 @@ export class Answer {
 
   /** Whether the exchange has ended: what the origin still says is of no use. */
   get over(): boolean {
-    return this.#over;
+    return this.#outcome !== undefined;
   }
 
-  /** The request is about to be written to the connection behind `flow`. */
-  connect(flow: Flow): void {
+  /** The client can act on the request through `flow`. */
+  attach(flow: Flow): void {
     this.#flow = flow;
-    if (this.#over) flow.destroy(new Error("the request was cancelled before it was sent"));
-    else this.expectHead();
+    if (this.over) flow.destroy(new Error("the request was cancelled before it was sent"));
+  }
+
+  /** A connection is there: the request is about to be written to it. */
+  connect(): void {
+    this.#connected = true;
+    this.expectHead();
   }
 
   /** From now on the origin is to blame for silence. Called again, it has the whole time again. */
   expectHead(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#timeoutMs === 0 || this.#head !== undefined || this.#over) return;
+    if (this.#timeoutMs === 0 || this.#head !== undefined || this.over) return;
     this.#timer = setTimeout(
       () => this.fail("origin-timeout", `no answer within ${this.#timeoutMs} ms`),
       this.#timeoutMs,
@@ -97,7 +103,7 @@ export class Answer {
 
   /** The origin's final head. `fields` are what it sent, in order and case. */
   head(status: number, reason: string, fields: HeaderList): void {
-    if (this.#over) return;
+    if (this.over) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const { method } = this.#exchange.request;
@@ -119,7 +125,7 @@ export class Answer {
 
   /** A piece of the body. The origin is paused while the tunnel has no room. */
   data(bytes: Uint8Array): void {
-    if (this.#over || this.#head === undefined || this.#head.length === "none") return;
+    if (this.#outcome || this.#head === undefined || this.#head.length === "none") return;
     this.#bytesOut += bytes.length;
     const { outgoing } = this.#exchange;
     if (outgoing.write(bytes)) return;
@@ -133,7 +139,7 @@ export class Answer {
 
   /** The answer is complete. What is left of the request is not needed: the origin would not read it. */
   end(trailers: HeaderList): void {
-    if (this.#over) return;
+    if (this.over) return;
     const { outgoing, incoming, request } = this.#exchange;
     if (this.#head?.length !== "none") outgoing.end(crossing(trailers));
     this.#finish("ok", this.#head?.status ?? 0);
@@ -143,7 +149,7 @@ export class Answer {
 
   /** The origin failed: the visitor gets an error, or a cut answer if its head was sent. */
   fail(code: ErrorCode, note: string): void {
-    if (this.#over) return;
+    if (this.over) return;
     this.#finish(code, this.#head?.status ?? errors[code].status);
     this.#exchange.cancel(code, note);
     this.#flow?.destroy(new TunnelError(code, note));
@@ -151,15 +157,20 @@ export class Answer {
 
   /** The visitor or the tunnel is gone: nobody waits for the answer. */
   cancel(error: TunnelError): void {
-    if (this.#over) return;
+    if (this.over) return;
     this.#finish(error.code, this.#head?.status ?? errors[error.code].status);
     this.#flow?.destroy(error);
   }
 
+  /** The client is done: no byte of this request is on its way, and none will be. Without an answer until then there is none. */
+  closed(): void {
+    this.fail("origin-reset", "the connection ended without an answer");
+    if (this.#outcome !== undefined) this.#settle(this.#outcome);
+  }
+
   #finish(outcome: RequestOutcome, status: number): void {
-    this.#over = true;
     clearTimeout(this.#timer);
-    this.#settle({ status, bytesIn: this.bytesIn, bytesOut: this.#bytesOut, outcome });
+    this.#outcome = { status, bytesIn: this.bytesIn, bytesOut: this.#bytesOut, outcome };
   }
 }
 

@@ -7,12 +7,19 @@
 import PQueue from "p-queue";
 import { errors, type TunnelError } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
-import type { Answer, Outcome } from "./answer.ts";
+import type { Outcome } from "./answer.ts";
 import type { RequestEvent } from "./log.ts";
-import type { Origin } from "./origin.ts";
+
+/** One exchange being replayed at the origin. */
+export interface Replay {
+  /** Settles when the origin's request has really ended. Never rejects. */
+  readonly done: Promise<Outcome>;
+  /** Nobody waits for the answer any more. */
+  cancel(error: TunnelError): void;
+}
 
 export interface ServeOptions {
-  readonly origin: Origin;
+  readonly origin: { replay(exchange: Exchange): Replay };
   readonly concurrency: number;
   /** Called once for each exchange, when it has ended. */
   readonly finished: (request: RequestEvent) => void;
@@ -36,20 +43,20 @@ export class Serve {
   accept(exchange: Exchange): void {
     const startedMs = performance.now();
     const waiting = new AbortController();
-    let answer: Answer | undefined;
+    let replay: Replay | undefined;
     let cancelled: TunnelError | undefined;
     exchange.onCancel = (error) => {
       cancelled = error;
       // A signal that aborts a running task would free its slot before the origin is done: only a waiting one gets it.
-      if (answer === undefined) waiting.abort();
-      else answer.cancel(error);
+      if (replay === undefined) waiting.abort();
+      else replay.cancel(error);
     };
     const run = async (): Promise<Outcome> => {
       // The rest of the message that opened the exchange may hold its whole body: let the session read it first.
       await Promise.resolve();
       if (cancelled !== undefined) return unserved(cancelled);
-      answer = this.#options.origin.replay(exchange);
-      return answer.done;
+      replay = this.#options.origin.replay(exchange);
+      return replay.done;
     };
     const report = ({ status, bytesIn, bytesOut, outcome }: Outcome): void => {
       const { method, path } = exchange.request;

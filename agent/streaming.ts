@@ -35,15 +35,16 @@ export function sendStreaming(
   answer: Answer,
 ): void {
   const request = open(agent, address, exchange, host);
-  const connected = (): void => {
-    answer.connect({
-      pause: () => response?.pause(),
-      resume: () => response?.resume(),
-      destroy: (error) => request.destroy(error),
-    });
-    if (!answer.over) void pump(exchange, request, answer);
-  };
   let response: IncomingMessage | undefined;
+  answer.attach({
+    pause: () => response?.pause(),
+    resume: () => response?.resume(),
+    destroy: (error) => request.destroy(error),
+  });
+  const connected = (): void => {
+    answer.connect();
+    void pump(exchange, request, answer);
+  };
   request.on("socket", (socket: Socket) => {
     if (socket.connecting) {
       socket.once(address.url.protocol === "https:" ? "secureConnect" : "connect", connected);
@@ -56,10 +57,7 @@ export function sendStreaming(
     response = message;
     relay(message, answer);
   });
-  void answer.done.then(() => {
-    // An exchange that ended while it was still connecting has no flow to destroy.
-    if (!answer.connected) request.destroy();
-  });
+  request.on("close", () => answer.closed());
   // Connects, and puts the head on the wire without waiting for the body.
   request.flushHeaders();
 }

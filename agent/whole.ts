@@ -64,7 +64,8 @@ class Handler implements Dispatcher.DispatchHandler {
 
   /** Called when a connection is there and before anything is written to it. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#answer.connect({
+    this.#answer.connect();
+    this.#answer.attach({
       pause: () => controller.pause(),
       resume: () => controller.resume(),
       destroy: (error) => controller.abort(error),
@@ -88,10 +89,13 @@ class Handler implements Dispatcher.DispatchHandler {
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     this.#answer.end(rawFields(controller.rawTrailers));
+    this.#answer.closed();
   }
 
+  /** Called for whatever ends a request early, also for an `abort()`, and for one that never got a connection. */
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#answer.fail(clientFault(error, this.#answer), error.message);
+    this.#answer.closed();
   }
 }
 

@@ -8,7 +8,7 @@ import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import * as v from "valibot";
@@ -66,7 +66,7 @@ async function run(configFile: string, host: string, secret: string): Promise<Ed
   const said = keepLines(child);
   const kill = (): void => void child.kill("SIGKILL");
   process.once("exit", kill);
-  const watchdog = child.pid === undefined ? undefined : watch(child.pid);
+  const watchdog = child.pid === undefined ? undefined : watch(child.pid, dirname(configFile));
   let stopping = false;
   const gone = once(child, "close").catch((error: unknown) => [error]);
   const ended = gone.then(async ([cause]) => {
@@ -137,13 +137,17 @@ function answers(url: string): Promise<void> {
   });
 }
 
-/** A process that ends workerd when we are gone, however we went: then the pipe that it reads comes to its end. */
-function watch(pid: number): ChildProcess | undefined {
+/** A process that ends workerd, and clears up, when we are gone, however we went: then the pipe that it reads comes to its end. */
+function watch(pid: number, directory: string): ChildProcess | undefined {
   if (process.platform === "win32") return undefined;
-  const watchdog = spawn("/bin/sh", ["-c", 'cat; kill -9 "$0"', String(pid)], {
-    detached: true,
-    stdio: ["pipe", "ignore", "ignore"],
-  });
+  const watchdog = spawn(
+    "/bin/sh",
+    ["-c", 'cat; kill -9 "$0"; rm -rf "$1"', String(pid), directory],
+    {
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore"],
+    },
+  );
   watchdog.on("error", () => {
     // Without a shell workerd outlives only a killed agent.
   });

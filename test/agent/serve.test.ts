@@ -1,7 +1,9 @@
 import { afterEach, expect, test } from "vitest";
+import type { Outcome } from "../../agent/answer.ts";
+import { Serve } from "../../agent/serve.ts";
 import { Origin, type Received } from "../support/origin.ts";
-import { poll } from "../support/until.ts";
-import { readAll } from "./pair.ts";
+import { poll, Watch } from "../support/until.ts";
+import { Pair, readAll } from "./pair.ts";
 import { TunnelEnd } from "./tunnel-end.ts";
 
 let origin: Origin | undefined;
@@ -57,6 +59,43 @@ test("an exchange that is cancelled while it waits leaves the queue and never re
   held[1]?.response.end();
   await last.answer();
   expect(server.log.map(({ target }) => target)).toEqual(["/first", "/last"]);
+});
+
+test("a slot is free again only when the origin's request has really ended, not when it is cancelled", async () => {
+  const replayed: { readonly path: string; readonly ended: () => void; cancelled: boolean }[] = [];
+  const watch = new Watch();
+  const serve = new Serve({
+    concurrency: 1,
+    finished: () => {},
+    origin: {
+      replay: ({ request: { path } }) => {
+        const { promise, resolve } = Promise.withResolvers<Outcome>();
+        const outcome = { status: 499, bytesIn: 0, bytesOut: 0, outcome: "cancelled" } as const;
+        const entry = { path, ended: () => resolve(outcome), cancelled: false };
+        replayed.push(entry);
+        watch.changed();
+        return {
+          done: promise,
+          cancel: () => {
+            entry.cancelled = true;
+            watch.changed();
+          },
+        };
+      },
+    },
+  });
+  const pair = await Pair.join((exchange) => serve.accept(exchange));
+  const first = pair.ask({ path: "/first" });
+  pair.ask({ path: "/second" });
+  await poll(() => serve.inFlight === 2, "both at the agent");
+  first.cancel("cancelled");
+  await watch.until(() => replayed[0]?.cancelled, "the cancel at the origin");
+  // Whatever a freed slot would start, starts within a turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(replayed.map(({ path }) => path)).toEqual(["/first"]);
+  expect(serve.inFlight).toBe(2);
+  replayed[0]?.ended();
+  await watch.until(() => replayed[1]?.path === "/second", "the second in the free slot");
 });
 
 test("a thousand requests opened and cancelled at once never make the origin do more than `concurrency`", async () => {
