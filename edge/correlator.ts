@@ -107,7 +107,14 @@ export class Correlator extends DurableObject<Env> {
     if (body !== null && head.length !== "none") {
       void sendBody(body, exchange, this.#totals).then(() => this.#over());
     }
-    return answer(exchange, await exchange.answer(), this.#watch);
+    const answerHead = await exchange.answer();
+    try {
+      return answer(exchange, answerHead, this.#watch);
+    } catch (error) {
+      // The platform will not say it: a field or a reason phrase that the Response refuses.
+      exchange.cancel("origin-invalid", String(error));
+      throw new TunnelError("origin-invalid", String(error));
+    }
   }
 
   /** An agent, after a short wait if one is expected. @throws TunnelError that says why there is none. */

@@ -37,13 +37,16 @@ export function requestHead(request: Request, route: Route & { kind: "send" }): 
     switch (name) {
       case "content-length":
       case "transfer-encoding":
-      case "host":
       // The edge answers 100-continue itself, when the body is first read.
       case "expect":
       case "x-forwarded-for":
       case "x-forwarded-host":
       case "x-forwarded-proto":
       case "x-forwarded-prefix":
+        break;
+      case "host":
+        // workerd builds the URL from it: a slash would move the path that was routed.
+        if (/[/?#@\\\s]/.test(value)) throw new TunnelError("bad-request", "host");
         break;
       case "accept-encoding":
         // Cloudflare rewrites the field and keeps the visitor's own here: the origin must not see offers nobody made.

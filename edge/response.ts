@@ -4,11 +4,12 @@
  * It never buffers to be polite: a chunk is taken from the exchange, and its credit goes back to the agent, only when
  * the visitor's socket asks for more.
  */
-import { type ErrorCode, TunnelError } from "../codec/errors.ts";
+import type { ErrorCode } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
 import type { ResponseHead } from "../codec/frame.ts";
 import { crossing } from "../codec/headers.ts";
 import type { Flow, Pace } from "./pace.ts";
+import { codeOf } from "./refusal.ts";
 import type { Totals } from "./totals.ts";
 
 /** What watches over an answer while it is sent. */
@@ -33,7 +34,8 @@ export function answer(exchange: Exchange, head: ResponseHead, watch: AnswerWatc
   // encodeBody: the bytes are the origin's, already encoded or not; the runtime must not touch them.
   const init = { status, statusText: reason, headers, encodeBody: "manual" as const };
   if (bodyless || length === "none" || length === 0) {
-    if (!incoming.complete) exchange.cancel("not-needed", "an answer without body");
+    // A body that an agent sends all the same is dropped, and its credit with it.
+    if (!incoming.ended) exchange.cancel("not-needed", "an answer without body");
     watch.over();
     return new Response(null, init);
   }
@@ -102,8 +104,10 @@ class AnswerSource implements UnderlyingSource<Uint8Array> {
       while (!this.#burst(controller)) await incoming.ready();
     } catch (error) {
       // Cut, never ended: the visitor must see that something is missing.
+      const code = codeOf(error, "answer");
+      this.#exchange.cancel(code);
       controller.error(lostConnection(error));
-      this.#end(error instanceof TunnelError ? error.code : "internal-error");
+      this.#end(code);
     }
   }
 

@@ -25,6 +25,11 @@ test("status, reason and body are the origin's", async () => {
   expect(response.headers.has("sluice-error")).toBe(false);
 });
 
+test("a reason phrase beyond ASCII neither fails the answer nor leaks the exchange", async () => {
+  const { response, text } = await answered({ reason: "schön €" }, "body");
+  expect([response.status, response.statusText, text]).toEqual([200, "schön €", "body"]);
+});
+
 test("repeated fields stay apart, whatever their case", async () => {
   const headers = ["Set-Cookie", "a=1", "set-cookie", "b=2; Path=/, x", "x-a", "1", "X-A", "2"];
   const { response } = await answered({ headers }, "x");

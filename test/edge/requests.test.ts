@@ -151,6 +151,10 @@ test("a visitor cannot choose the host and prefix that the origin believes in", 
   expect(fields["x-forwarded-prefix"]).toBe(`/send/${service}`);
 });
 
+test.each(["x/send/other", "x?y", "x#y", "user@x", "x\\\\y"])("the host %o is refused", (host) => {
+  expect(() => headFrom({ headers: { host } })).toThrow("bad-request");
+});
+
 test("the scheme is the edge's, unless a proxy in front of it names the visitor's", () => {
   const proto = (headers: Record<string, string>, url?: string): string | undefined =>
     pairs(headFrom({ headers, ...(url && { url }) }))["x-forwarded-proto"];
