@@ -15,6 +15,7 @@ export function statusPage(service: string, agents: Agents, totals: Totals): Res
     ready: session.ready,
     streams: session.streams,
     bufferedBytes: session.bufferedBytes,
+    promisedBytes: session.promisedBytes,
     rttMs: session.rttMs ?? null,
     connectedAt,
   }));

@@ -109,6 +109,7 @@ test("the attachment is written once, not by requests", async () => {
   const service = newService();
   const agent = await FakeAgent.connect({ service, origin: (exchange) => reply(exchange, "x") });
   const stub = env.CORRELATOR.getByName(service);
+  await evictDurableObject(stub, { webSockets: "hibernate" });
   const writes = await runInDurableObject(stub, (_, ctx) =>
     ctx.getWebSockets().map((ws) => vi.spyOn(ws, "serializeAttachment")),
   );

@@ -85,3 +85,18 @@ test("no timer is left behind a refusal", async () => {
   expect(pending.size).toBe(0);
   agent.close();
 });
+
+test("no timer is left when the agent that a request waited for has come", async () => {
+  const service = newService();
+  const agent = await FakeAgent.dial({
+    service,
+    greets: false,
+    origin: (exchange) => reply(exchange, "here"),
+  });
+  const answer = send(service);
+  await vi.waitFor(() => expect(pending.size).toBe(1));
+  agent.session.greet();
+  expect(await (await answer).text()).toBe("here");
+  expect(pending.size).toBe(0);
+  agent.close();
+});

@@ -48,6 +48,7 @@ test("the status page says who is connected and what has passed", async () => {
     streams: 1,
     bufferedBytes: 0,
   });
+  expect(agents[0]?.["promisedBytes"]).toBeGreaterThan(0);
   expect(agents[0]?.["session"]).toMatch(/^[0-9a-f-]{36}$/);
   expect(agents[0]?.["rttMs"]).toEqual(expect.any(Number));
   expect(agents[0]?.["connectedAt"]).toEqual(expect.any(Number));
@@ -63,6 +64,7 @@ test("the status page says who is connected and what has passed", async () => {
   });
   end.resolve();
   await (await held).text();
+  expect((await statusOf(service)).agents[0]).toMatchObject({ streams: 0, promisedBytes: 0 });
   agent.close();
 });
 
