@@ -62,7 +62,6 @@ export class Agent {
   async run(): Promise<ExitCode> {
     const { edge } = this.#config;
     const url = socketUrl(this.#config);
-    this.#log.live(`connecting to ${url.href}`);
     if (url.protocol === "ws:" && !isLoopback(url)) {
       this.#log.say(
         `warning: ${edge.origin} is not https: the token and every request can be read on the way.`,

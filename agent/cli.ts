@@ -5,7 +5,14 @@
  */
 import { Command, CommanderError, Option } from "commander";
 import { PROTOCOL } from "../codec/limits.ts";
-import { connectConfig, edgeConfig, type Given, type GivenValues, tokenConfig } from "./config.ts";
+import {
+  connectConfig,
+  edgeConfig,
+  type Given,
+  type GivenValues,
+  socketUrl,
+  tokenConfig,
+} from "./config.ts";
 import { Log } from "./log.ts";
 import { checkSecret, readSecret } from "./secret.ts";
 import { onSignals } from "./signals.ts";
@@ -209,6 +216,7 @@ async function connect(given: GivenValues, log: Log): Promise<ExitCode> {
   if (!/^[\x21-\x7e]+$/.test(secret)) {
     throw new UsageError("The token must be one word, as `agent token` prints it.");
   }
+  log.live(`connecting to ${socketUrl(config).href}`);
   const { Agent } = await import("./agent.ts");
   const agent = new Agent(config, secret, log);
   process.on("SIGHUP", () => agent.redial());
