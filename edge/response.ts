@@ -131,7 +131,7 @@ class AnswerSource implements UnderlyingSource<Uint8Array> {
       controller.enqueue(part);
       bytes += part.byteLength;
     }
-    this.#flow.sent(bytes);
+    if (bytes > 0) this.#flow.sent(bytes);
     this.#watch.totals.bytesToVisitors += bytes;
     if (this.#rest !== undefined || !incoming.ended) return bytes > 0;
     // One more take(): the last chunk's credit goes back with it.
