@@ -88,8 +88,8 @@ describe("a receiver's credit", () => {
   test("never promises more than its window, and its window is what the budget holds, whatever happens", () => {
     const step = fc.record({
       what: fc.constantFrom("receive", "consume", "close", "discard", "elsewhere"),
-      share: fc.double({ min: 0, max: 1, noNaN: true }),
-      ms: fc.nat({ max: 50 }),
+      share: fc.integer({ min: 0, max: 20 }).map((twentieths) => twentieths / 20),
+      ms: fc.constantFrom(0, 1, 30, 120),
     });
     fc.assert(
       fc.property(
@@ -119,7 +119,7 @@ describe("a receiver's credit", () => {
               budget.release(elsewhere);
               elsewhere = Math.floor(budget.freeBytes * share);
               expect(budget.reserve(elsewhere)).toBe(true);
-            } else if ((what === "close" || what === "discard") && share < 0.05) {
+            } else if ((what === "close" || what === "discard") && share === 0) {
               credit[what]();
               over = true;
             }

@@ -234,7 +234,8 @@ describe("a full transport", () => {
     agent.respond(ok);
     agent.outgoing.write(patterned(100_000, 3));
     agent.outgoing.end();
-    await pair.settle();
+    pair.agent.transport.turn();
+    pair.agent.session.flush();
     expect(pair.agent.transport.sent).toEqual([]);
     pair.agent.transport.full = false;
     pair.agent.session.flush();
@@ -253,8 +254,10 @@ describe("a full transport", () => {
   test("never keeps a session from reading: answers to PINGs and credit are merged, not queued", async () => {
     const { pair } = await greeted();
     pair.agent.transport.full = true;
-    for (let token = 1; token <= 50; token++)
+    for (let token = 1; token <= 50; token++) {
       pair.agent.session.receive(messageOf({ kind: "ping", token }));
+      pair.agent.transport.turn();
+    }
     pair.agent.transport.full = false;
     pair.agent.session.flush();
     expect(pair.agent.transport.frames()).toEqual([[{ kind: "pong", token: 50 }]]);

@@ -508,7 +508,9 @@ describe("kinds that this version does not know", () => {
   });
 
   test("skip over nothing that no frame may hold", () => {
-    expect(refusal(joined(encode([64, { a: 1 }]), ping))).toBe("protocol-error");
+    for (const illegal of [{}, { a: 1 }, [[]], [{}], new ExtData(1, new Uint8Array(1))]) {
+      expect(refusal(joined(encode([64, illegal]), ping))).toBe("protocol-error");
+    }
   });
 });
 
