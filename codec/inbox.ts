@@ -61,7 +61,8 @@ export class Inbox {
   }
 
   #append(bytes: Uint8Array): void {
-    const last = this.readable ? this.#chunks.at(-1) : undefined;
+    // What is in the list and last was not handed out: the list is emptied with its last chunk.
+    const last = this.#chunks.at(-1);
     if (last === undefined || last.length + bytes.length > JOINED_BYTES) {
       this.#chunks.push(bytes);
       return;
