@@ -1,0 +1,117 @@
+/**
+ * What a Worker and a Durable Object cost by themselves: the least that any tunnel through them has to pay.
+ *
+ * Routes, each in front of the origin's paths:
+ * `/hello`              a small answer that the object makes itself
+ * `/own/<chunk>`        bodies that the object makes itself, in chunks of so many bytes
+ * `/bare/<message>`     bodies between visitor and WebSocket, in messages of so many bytes, with no framing and no
+ *                       flow control: one body at a time has a socket for itself
+ */
+import { DurableObject } from "cloudflare:workers";
+import { slice, smallBody } from "../site/pattern.ts";
+
+export class Floor extends DurableObject {
+  /** Sockets that nobody uses, and who is told of what comes on the others. */
+  #free = [];
+  #users = new Map();
+
+  fetch(request) {
+    const [, what, size, ...path] = new URL(request.url).pathname.split("/");
+    if (request.headers.get("upgrade") === "websocket") return this.#connect();
+    if (what === "hello") return new Response(smallBody(path[1]));
+    if (what === "own") return own(Number(size), Number(path[1]));
+    if (path[0] === "upload") return this.#upload(Number(size), request);
+    return this.#download(Number(size), Number(path[1]));
+  }
+
+  #connect() {
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.ctx.acceptWebSocket(server);
+    this.#free.push(server);
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  webSocketMessage(ws, message) {
+    this.#users.get(ws)?.(message);
+  }
+
+  webSocketClose(ws, code) {
+    ws.close(code === 1005 || code === 1006 ? 1000 : code);
+  }
+
+  #take(onMessage) {
+    const ws = this.#free.pop();
+    if (ws === undefined) throw new Error("every socket is in use");
+    this.#users.set(ws, onMessage);
+    return ws;
+  }
+
+  #giveBack(ws) {
+    this.#users.delete(ws);
+    this.#free.push(ws);
+  }
+
+  /** Every message goes on as it is; the sender says "done" in text. */
+  #download(messageBytes, bytes) {
+    let ws;
+    let done = false;
+    let gone = false;
+    const body = new ReadableStream({
+      start: (controller) => {
+        ws = this.#take((message) => {
+          if (typeof message !== "string") {
+            if (!gone) controller.enqueue(new Uint8Array(message));
+            return;
+          }
+          done = true;
+          this.#giveBack(ws);
+          if (!gone) controller.close();
+        });
+        ws.send(`send ${bytes} ${messageBytes}`);
+      },
+      cancel: () => {
+        gone = true;
+        if (!done) ws.send("stop");
+      },
+    });
+    return new Response(body, { encodeBody: "manual" });
+  }
+
+  /** What is read goes out as messages; the receiver says in text how much arrived. */
+  async #upload(messageBytes, request) {
+    const answer = Promise.withResolvers();
+    const ws = this.#take(answer.resolve);
+    ws.send("receive");
+    const reader = request.body.getReader({ mode: "byob" });
+    for (;;) {
+      const { value, done } = await reader.readAtLeast(messageBytes, new Uint8Array(messageBytes));
+      if (value !== undefined && value.byteLength > 0) ws.send(value);
+      if (done) break;
+    }
+    ws.send("done");
+    const said = await answer.promise;
+    this.#giveBack(ws);
+    return new Response(said);
+  }
+}
+
+/** `bytes` of the pattern in chunks of `chunkBytes`, made when they are asked for. */
+function own(chunkBytes, bytes) {
+  let sent = 0;
+  const body = new ReadableStream({
+    pull: (controller) => {
+      const chunk = slice(sent, Math.min(chunkBytes, bytes - sent));
+      sent += chunk.byteLength;
+      controller.enqueue(chunk);
+      if (sent === bytes) controller.close();
+    },
+  });
+  return new Response(body, { encodeBody: "manual" });
+}
+
+// oxlint-disable-next-line import/no-default-export -- a Worker's entry is its default export
+export default {
+  fetch(request, env) {
+    return env.FLOOR.getByName("floor").fetch(request);
+  },
+};

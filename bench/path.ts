@@ -1,0 +1,106 @@
+/**
+ * The tunnel over longer and thinner paths, by a relay between agent and edge, with the relay alone beside it.
+ */
+import type { Plan } from "./plan.ts";
+import type { Row, Series } from "./row.ts";
+import { type Progress, type SocketRow, socketRow } from "./rows.ts";
+import type { Path, System } from "./system.ts";
+import { besideUnits, download, type Generators, small, smallBeside } from "./tunnel.ts";
+import { bulkUnits, measureWork, smallUnits } from "./work.ts";
+
+/** Long enough for windows to grow to what the path needs. */
+const PATH_DOWNLOAD_MS = 5000;
+
+/** More than any path moves in that time. */
+const LARGE_BYTES = 64 * 1024 ** 3;
+
+/** The round trip of the limited path: without one there would be no time that requests are bound by. */
+export const LIMITED_RTT_MS = 50;
+
+export function pathName({ rttMs, mbitPerS }: Path): string {
+  return mbitPerS === 0 ? `${rttMs} ms` : `${mbitPerS} Mbit/s, ${rttMs} ms`;
+}
+
+/** The paths of a plan, the limited one last. */
+export function pathsOf(plan: Plan): Path[] {
+  return [
+    ...plan.rttsMs.map((rttMs) => ({ rttMs, mbitPerS: 0 })),
+    { rttMs: LIMITED_RTT_MS, mbitPerS: plan.mbitPerS },
+  ];
+}
+
+export async function pathRows(
+  path: Path,
+  systems: readonly System[],
+  generators: Generators,
+  plan: Plan,
+  only: string,
+  progress: Progress,
+): Promise<Row[]> {
+  const { measured } = generators;
+  const ms = plan.quick ? plan.downloadMs : PATH_DOWNLOAD_MS;
+  const tunnels = systems.filter(({ kind }) => kind !== "floor");
+  const base = { subject: "path", rounds: plan.pathRounds } as const;
+  const bulk = (streams: number): SocketRow => ({
+    ...base,
+    name: `download, ${streams}, ${pathName(path)}`,
+    systems,
+    units: bulkUnits,
+    measure: (system) =>
+      measureWork(measured, system, {
+        ...download(system, plan, streams),
+        bytes: LARGE_BYTES,
+        ms,
+      }),
+  });
+  const list: SocketRow[] = [
+    {
+      ...base,
+      name: `small, c=16, ${pathName(path)}`,
+      systems,
+      units: smallUnits,
+      measure: (system) => measureWork(measured, system, small(system, plan, 16)),
+    },
+    bulk(1),
+  ];
+  if (path.mbitPerS === 0) list.push(bulk(4));
+  else {
+    list.push({
+      ...base,
+      name: `small beside a download, ${pathName(path)}`,
+      systems: tunnels,
+      units: besideUnits,
+      measure: (system) =>
+        smallBeside(generators, system, plan, {
+          ...download(system, plan, 1),
+          bytes: LARGE_BYTES,
+          ms: 60_000,
+        }),
+    });
+  }
+  const rows: Row[] = [];
+  for (const row of list) {
+    if (row.name.includes(only)) rows.push(...(await socketRow(row, progress)));
+  }
+  return rows;
+}
+
+/** Throughput of one download against the round trip. */
+export function throughputSeries(rows: readonly Row[], plan: Plan): Series[] {
+  const names: [number, string][] = plan.rttsMs.map((rttMs) => [
+    rttMs,
+    `download, 1, ${pathName({ rttMs, mbitPerS: 0 })}`,
+  ]);
+  const ofPath = rows.filter(({ subject }) => subject === "path");
+  const systems = new Map(ofPath.map(({ system, kind }) => [system, kind]));
+  return Array.from(systems, ([system, kind]) => ({
+    plot: "throughput",
+    system,
+    kind,
+    points: names.flatMap(([rttMs, name]) => {
+      const row = ofPath.find((one) => one.name === name && one.system === system);
+      const mbPerS = row?.figures["mbPerS"]?.median;
+      return mbPerS === undefined ? [] : [[rttMs, mbPerS] as const];
+    }),
+  })).filter(({ points }) => points.length > 0);
+}

@@ -1,0 +1,71 @@
+/**
+ * How much of everything is measured: the full plan, whose figures are published, and the quick one, which only shows
+ * that all of it works.
+ */
+
+const MiB = 1024 * 1024;
+
+export interface Plan {
+  readonly quick: boolean;
+  /** Rounds of what happens in memory, and how long each variant runs in one. */
+  readonly memoryRounds: number;
+  readonly memoryMs: number;
+  /** Rounds of everything over sockets. */
+  readonly rounds: number;
+  /** Rounds of what is measured over a slow path. */
+  readonly pathRounds: number;
+  readonly warmMs: number;
+  readonly smallMs: number;
+  readonly concurrencies: readonly number[];
+  /** What one or all downloads of a row together are, and when they are cut. */
+  readonly downloadBytes: number;
+  readonly downloadMs: number;
+  readonly uploadBytes: number;
+  readonly uploadMs: number;
+  readonly events: number;
+  /** How long a stalled reader is watched. */
+  readonly stallMs: number;
+  readonly rttsMs: readonly number[];
+  readonly mbitPerS: number;
+  readonly withPeers: boolean;
+}
+
+export const fullPlan: Plan = {
+  quick: false,
+  memoryRounds: 15,
+  memoryMs: 60,
+  rounds: 5,
+  pathRounds: 3,
+  warmMs: 300,
+  smallMs: 2000,
+  concurrencies: [1, 16, 64, 256],
+  downloadBytes: 512 * MiB,
+  downloadMs: 5000,
+  uploadBytes: 256 * MiB,
+  uploadMs: 20_000,
+  events: 150,
+  stallMs: 15_000,
+  rttsMs: [20, 50, 150],
+  mbitPerS: 20,
+  withPeers: true,
+};
+
+export const quickPlan: Plan = {
+  quick: true,
+  memoryRounds: 3,
+  memoryMs: 8,
+  rounds: 1,
+  pathRounds: 1,
+  warmMs: 100,
+  smallMs: 500,
+  concurrencies: [1, 16, 64, 256],
+  downloadBytes: 128 * MiB,
+  downloadMs: 2000,
+  uploadBytes: 64 * MiB,
+  uploadMs: 20_000,
+  events: 20,
+  stallMs: 4000,
+  rttsMs: [20, 50, 150],
+  mbitPerS: 20,
+  withPeers: false,
+};

@@ -1,0 +1,120 @@
+/**
+ * The result as text: for the terminal, and as Markdown for the READMEs. It prints what it is given and judges nothing.
+ */
+import type { CostLine } from "./cost.ts";
+import { headlineOf, ratioToFloor } from "./headline.ts";
+import type { Figure, Row } from "./row.ts";
+import type { Verdict } from "./targets.ts";
+
+/** Columns of a table; the first is text, the others are numbers. */
+export type Cells = readonly string[];
+
+/** Three digits, and no exponent: 0.0123, 1.23, 12.3, 123, 12,300. */
+export function number(value: number): string {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size >= 1000) return Math.round(Number(value.toPrecision(3))).toLocaleString("en");
+  if (size >= 100 || size === 0) return value.toFixed(0);
+  return value.toFixed(size >= 10 ? 1 : size >= 0.1 ? 2 : 3);
+}
+
+export function figure({ median, spread, unit }: Figure): string {
+  return `${number(median)} ${unit}${spread > 0 ? ` ±${number(spread)}` : ""}`;
+}
+
+/** Rows that were measured beside each other, in order. */
+export function groups(rows: readonly Row[]): Row[][] {
+  const found = new Map<string, Row[]>();
+  for (const row of rows) {
+    const key = `${row.subject} · ${row.name}`;
+    found.set(key, [...(found.get(key) ?? []), row]);
+  }
+  return [...found.values()];
+}
+
+/** One table for the terminal: a block for each row, a line for each system. */
+export function tableText(rows: readonly Row[]): string {
+  const blocks = groups(rows).map((group) => {
+    const [first] = group;
+    if (first === undefined) return "";
+    const lines = group.map((row): Cells => {
+      if (row.fault !== undefined && Object.keys(row.figures).length === 0) {
+        return [row.system, "", `failed: ${row.fault}`];
+      }
+      const ratio = ratioToFloor(row, rows);
+      const others = Object.values(row.figures).map(figure);
+      return [row.system, ratio === undefined ? "" : `${number(ratio)}×`, ...others];
+    });
+    return `${first.subject} · ${first.name}\n${align(lines, "  ")}`;
+  });
+  return blocks.join("\n\n");
+}
+
+export function verdictText(verdicts: readonly Verdict[]): string {
+  return align(verdicts.map(verdictCells), "  ");
+}
+
+export function verdictCells({ target, value, limit, unit, bound, met }: Verdict): Cells {
+  const asked = `${bound} ${number(limit)} ${unit}`.trim();
+  if (value === undefined || met === undefined) return [target, asked, "", "not measured"];
+  const off = Math.abs(value / limit - 1) * 100;
+  const by = `by ${number(off)} %`;
+  return [target, asked, `${number(value)} ${unit}`.trim(), met ? `met ${by}` : `MISSED ${by}`];
+}
+
+export function costText(cost: readonly CostLine[]): string {
+  return align(cost.map(costCells), "  ");
+}
+
+export function costCells({ what, dollars, parts }: CostLine): Cells {
+  const made = Object.entries(parts).map(([name, part]) => `${name} $${part.toFixed(4)}`);
+  return [what, `$${dollars.toFixed(3)}`, made.join(", ")];
+}
+
+export function align(lines: readonly Cells[], indent = ""): string {
+  const widths: number[] = [];
+  for (const cells of lines) {
+    for (const [column, cell] of cells.entries()) {
+      widths[column] = Math.max(widths[column] ?? 0, cell.length);
+    }
+  }
+  return lines
+    .map((cells) =>
+      (indent + cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")).trimEnd(),
+    )
+    .join("\n");
+}
+
+export function markdownTable(head: Cells, lines: readonly Cells[]): string {
+  const row = (cells: Cells): string => `| ${cells.join(" | ")} |`;
+  const rule = head.map((_, column) => (column === 0 ? "---" : "---:"));
+  return [row(head), row(rule), ...lines.map(row)].join("\n");
+}
+
+/** The figures of rows as Markdown: a table for each group of rows with the same name, its systems below each other. */
+export function rowsMarkdown(rows: readonly Row[]): string {
+  return groups(rows)
+    .map((group) => {
+      const names = [...new Set(group.flatMap((row) => Object.keys(row.figures)))];
+      const head = group.flatMap((row) => headlineOf(row) ?? [])[0];
+      const ordered = names.toSorted((a, b) => Number(b === head) - Number(a === head));
+      const units = ordered.map(
+        (name) =>
+          `${name} (${group.find((row) => row.figures[name] !== undefined)?.figures[name]?.unit ?? ""})`,
+      );
+      const lines = group.map((row): Cells => {
+        const ratio = ratioToFloor(row, rows);
+        return [
+          row.system,
+          ratio === undefined ? "" : number(ratio),
+          ...ordered.map((name) => {
+            const found = row.figures[name];
+            return found === undefined ? "" : number(found.median);
+          }),
+          ...(row.fault === undefined ? [] : [row.fault]),
+        ];
+      });
+      return `**${group[0]?.name ?? ""}**\n\n${markdownTable(["", "÷ floor", ...units], lines)}`;
+    })
+    .join("\n\n");
+}

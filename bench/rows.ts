@@ -1,0 +1,41 @@
+/**
+ * Rows over sockets: the same work for each system, in rounds.
+ */
+import { figuresOf, interleave, pause, type Sample, type Units } from "./measure.ts";
+import type { Row, Subject } from "./row.ts";
+import type { System } from "./system.ts";
+
+/** Between two measurements: what was cut has to end, and the machine to come to rest. */
+const REST_MS = 150;
+
+export interface SocketRow {
+  readonly subject: Subject;
+  readonly name: string;
+  readonly systems: readonly System[];
+  readonly rounds: number;
+  readonly units: Units;
+  readonly measure: (system: System, round: number) => Promise<Sample>;
+}
+
+/** Told what is being measured, for progress. */
+export type Progress = (what: string) => void;
+
+export async function socketRow(row: SocketRow, progress: Progress): Promise<Row[]> {
+  const { subject, name, systems, rounds, units } = row;
+  const outcomes = await interleave(
+    systems,
+    rounds,
+    async (system, round) => {
+      const sample = await row.measure(system, round);
+      await pause(REST_MS);
+      return sample;
+    },
+    (system, round) => progress(`${subject} · ${name} · ${system.name} (${round + 1}/${rounds})`),
+  );
+  return systems.map((system): Row => {
+    const { samples, fault } = outcomes.get(system) ?? { samples: [], fault: "not measured" };
+    const figures = figuresOf(samples, units);
+    const made = { subject, name, system: system.name, kind: system.kind, figures };
+    return fault === undefined ? made : { ...made, fault };
+  });
+}
