@@ -144,6 +144,7 @@ export class Answer {
     if (this.#head?.length !== "none") outgoing.end(crossing(trailers));
     this.#finish("ok", this.#head?.status ?? 0);
     if (request.length === "none" || incoming.complete) return;
+    incoming.decline();
     this.#flow?.destroy(new Error("the answer was complete before the request"));
   }
 

@@ -25,6 +25,16 @@ const STOP_AFTER_MS = 500;
 /** What workerd said last is shown when it dies. */
 const KEPT_LINES = 20;
 
+/**
+ * V8 collects early instead of letting a young heap grow to 32 MiB: most of what the edge allocates is bodies that live
+ * for a millisecond. It saves some 50 MiB beside 500 stalled visitors and costs a download nothing that we could measure.
+ */
+const V8_FLAGS = [
+  "--max-semi-space-size=1",
+  "--min-semi-space-size=1",
+  "--initial-old-space-size=4",
+];
+
 /** The edge could not be started, or died; the message has workerd's last lines. */
 export class EdgeError extends Error {
   /** Whether another program has the port. */
@@ -219,6 +229,7 @@ async function capnp({ host, port, domain, visitors }: EdgeConfig): Promise<stri
 const config :Workerd.Config = (
   services = [(name = "edge", worker = .edge)],
   sockets = [(name = "http", address = ${JSON.stringify(address)}, http = (), service = "edge")],
+  v8Flags = ${JSON.stringify(V8_FLAGS)},
 );
 
 const edge :Workerd.Worker = (

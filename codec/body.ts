@@ -2,7 +2,7 @@
  * The two bodies of an exchange as a shell meets them: bytes to take, bytes to write, and a promise when it must wait.
  */
 import { assert } from "./assert.ts";
-import type { TunnelError } from "./errors.ts";
+import { TunnelError } from "./errors.ts";
 import type { HeaderList } from "./frame.ts";
 import { fitsFrame, headersFault } from "./head.ts";
 import { OUTBOX_BYTES } from "./limits.ts";
@@ -111,6 +111,14 @@ export class IncomingBody<Owner = unknown> implements AsyncIterable<Uint8Array> 
       else if (this.ended) return;
       else await this.ready();
     }
+  }
+
+  /** Nobody needs the rest. The body that leaves goes on; the sender is told to stop once that has ended. */
+  decline(): void {
+    if (this.#error !== undefined || this.complete) return;
+    this.drop(new TunnelError("not-needed"));
+    this.#mux.decline(this.#stream);
+    this.#host.wake();
   }
 
   /** Called by the exchange: something arrived. */

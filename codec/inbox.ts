@@ -6,6 +6,7 @@
  */
 import type { BodyLength, HeaderList } from "./frame.ts";
 import { type HalfInput, type HalfState, isOver, step } from "./half.ts";
+import { Queue } from "./queue.ts";
 import type { ReceiveCredit } from "./credit.ts";
 import type { ErrorCode } from "./errors.ts";
 
@@ -23,9 +24,7 @@ export class Inbox {
   dueBytes = 0;
   #length: BodyLength = "unknown";
   #receivedBytes = 0;
-  #chunks: Uint8Array[] = [];
-  /** Index of the next chunk to read: shifting an array of a thousand chunks is a copy each time. */
-  #next = 0;
+  readonly #chunks = new Queue<Uint8Array>();
   /** The memory in which small chunks are joined. */
   #joined: Uint8Array | undefined;
   /** The size of the chunk that is with the reader. */
@@ -61,8 +60,7 @@ export class Inbox {
   }
 
   #append(bytes: Uint8Array): void {
-    // What is in the list and last was not handed out: the list is emptied with its last chunk.
-    const last = this.#chunks.at(-1);
+    const { last } = this.#chunks;
     if (last === undefined || last.length + bytes.length > JOINED_BYTES) {
       this.#chunks.push(bytes);
       return;
@@ -74,7 +72,7 @@ export class Inbox {
       this.#joined = joined;
     }
     joined.set(bytes, last.length);
-    this.#chunks[this.#chunks.length - 1] = joined.subarray(0, last.length + bytes.length);
+    this.#chunks.replaceLast(joined.subarray(0, last.length + bytes.length));
   }
 
   /** Whether what has arrived is all that the head announced. */
@@ -96,20 +94,14 @@ export class Inbox {
       this.dueBytes += this.credit.consume(this.#withReaderBytes, nowMs, rttMs);
       this.#withReaderBytes = 0;
     }
-    const chunk = this.#chunks[this.#next];
-    if (chunk === undefined) return undefined;
-    this.#next++;
-    if (this.#next === this.#chunks.length) {
-      this.#chunks = [];
-      this.#next = 0;
-    }
-    this.#withReaderBytes = chunk.length;
+    const chunk = this.#chunks.shift();
+    this.#withReaderBytes = chunk?.length ?? 0;
     return chunk;
   }
 
   /** Whether a chunk waits for the reader. */
   get readable(): boolean {
-    return this.#next < this.#chunks.length;
+    return this.#chunks.length > 0;
   }
 
   /** Whether all has arrived well and been handed out. */
@@ -120,9 +112,8 @@ export class Inbox {
   /** Drops everything: the half was cancelled, or its reader is gone. */
   discard(): void {
     if (!isOver(this.state)) this.state = "cancelled";
-    this.#chunks = [];
+    this.#chunks.clear();
     this.#joined = undefined;
-    this.#next = 0;
     this.#withReaderBytes = 0;
     this.dueBytes = 0;
     this.credit.discard();

@@ -9,6 +9,7 @@ import type { Budget } from "./budget.ts";
 import { ReceiveCredit, SendCredit } from "./credit.ts";
 import { type ErrorCode, TunnelError } from "./errors.ts";
 import type { Frame, HeaderList, RequestHead, ResponseHead } from "./frame.ts";
+import { isOver } from "./half.ts";
 import { Inbox } from "./inbox.ts";
 import { MAX_QUEUED_FRAMES, MAX_STREAM_ID } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
@@ -170,6 +171,16 @@ export class Mux<Owner> {
     stream.inbox.discard();
   }
 
+  /**
+   * The rest of the body that arrives is not needed, though the one that leaves goes on: what is here is dropped, and
+   * once the END of the other is out the peer is told to stop.
+   */
+  decline(stream: Stream<Owner>): void {
+    if (isOver(stream.inbox.state)) return;
+    stream.inbox.discard();
+    this.#concludeDeclined(stream);
+  }
+
   /** The session is over: ends everything without a word to the peer. Returns what was not over. */
   abandon(): Stream<Owner>[] {
     const streams = [...this.#streams.values()];
@@ -208,6 +219,7 @@ export class Mux<Owner> {
         const stream = this.#lookUp(frame.stream, "DATA");
         if (stream === undefined) return undefined;
         this.#advance(stream, "data");
+        if (stream.inbox.state === "cancelled") return undefined;
         const fault = stream.inbox.put(frame.bytes);
         if (fault === "body-mismatch") {
           return this.#fail(stream, fault, "more arrived than the head announced");
@@ -222,6 +234,7 @@ export class Mux<Owner> {
           return this.#fail(stream, "body-mismatch", "less arrived than the head announced");
         }
         this.#advance(stream, "end");
+        if (stream.inbox.state === "cancelled") return undefined;
         stream.inbox.finish(frame.trailers);
         this.#forgetIfOver(stream);
         return { kind: "arrived", stream };
@@ -281,6 +294,7 @@ export class Mux<Owner> {
     const trailers = outbox.ending;
     if (trailers !== undefined) {
       outbox.advance("end");
+      if (stream.inbox.state === "cancelled") this.#concludeDeclined(stream);
       this.#forgetIfOver(stream);
       return { kind: "end", stream: stream.id, trailers };
     }
@@ -348,6 +362,12 @@ export class Mux<Owner> {
   #close(stream: Stream<Owner>): void {
     stream.outbox.discard();
     if (stream.inbox.state !== "ended") stream.inbox.discard();
+    this.#streams.delete(stream.id);
+  }
+
+  #concludeDeclined(stream: Stream<Owner>): void {
+    if (!isOver(stream.outbox.state)) return;
+    this.#queue({ kind: "cancel", stream: stream.id, code: "not-needed", note: "" });
     this.#streams.delete(stream.id);
   }
 

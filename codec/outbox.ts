@@ -5,6 +5,7 @@ import { assert } from "./assert.ts";
 import type { SendCredit } from "./credit.ts";
 import type { BodyLength, HeaderList } from "./frame.ts";
 import { type HalfInput, type HalfState, isOver, step } from "./half.ts";
+import { Queue } from "./queue.ts";
 
 export class Outbox {
   readonly credit: SendCredit;
@@ -12,8 +13,7 @@ export class Outbox {
   #length: BodyLength = "unknown";
   #writtenBytes = 0;
   #queuedBytes = 0;
-  #chunks: Uint8Array[] = [];
-  #next = 0;
+  readonly #chunks = new Queue<Uint8Array>();
   /** Set when the writer is done: END goes out after the last chunk. */
   #trailers: HeaderList | undefined;
 
@@ -77,32 +77,24 @@ export class Outbox {
 
   /** Cuts at most `maxBytes` of the next chunk, as credit allows. Call only when `sendable` and bytes are queued. */
   cut(maxBytes: number): Uint8Array {
-    const chunk = this.#chunks[this.#next];
+    const chunk = this.#chunks.first;
     assert(chunk !== undefined, "a turn is taken only with something to send");
     const size = Math.min(chunk.length, maxBytes, this.credit.bytes);
     assert(size > 0, "a turn is taken only with credit");
     this.credit.spend(size);
     this.#queuedBytes -= size;
-    if (size < chunk.length) {
-      this.#chunks[this.#next] = chunk.subarray(size);
-      return chunk.subarray(0, size);
+    if (size === chunk.length) {
+      this.#chunks.shift();
+      return chunk;
     }
-    this.#next++;
-    if (this.#next === this.#chunks.length) {
-      this.#chunks = [];
-      this.#next = 0;
-    } else if (this.#next === 64) {
-      this.#chunks.splice(0, 64);
-      this.#next = 0;
-    }
-    return chunk;
+    this.#chunks.replaceFirst(chunk.subarray(size));
+    return chunk.subarray(0, size);
   }
 
   /** Drops everything: the half was cancelled. */
   discard(): void {
     if (!isOver(this.state)) this.state = "cancelled";
-    this.#chunks = [];
-    this.#next = 0;
+    this.#chunks.clear();
     this.#queuedBytes = 0;
     this.#trailers = undefined;
   }

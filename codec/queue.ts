@@ -7,10 +7,34 @@ export class Queue<T> {
     return this.#items.length - this.#head;
   }
 
+  get first(): T | undefined {
+    return this.#items[this.#head];
+  }
+
+  get last(): T | undefined {
+    return this.#items.at(-1);
+  }
+
+  /** Puts `item` in the place of the first one, which must exist. */
+  replaceFirst(item: T): void {
+    this.#items[this.#head] = item;
+  }
+
+  /** Puts `item` in the place of the last one, which must exist. */
+  replaceLast(item: T): void {
+    this.#items[this.#items.length - 1] = item;
+  }
+
+  clear(): void {
+    this.#items = [];
+    this.#head = 0;
+  }
+
   push(item: T): void {
     this.#items.push(item);
   }
 
+  /** Takes the first item out; the queue does not keep it alive. */
   shift(): T | undefined {
     if (this.#head === this.#items.length) return undefined;
     const item = this.#items[this.#head];

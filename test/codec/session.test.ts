@@ -501,6 +501,48 @@ describe("cancelling", () => {
   });
 });
 
+describe("declining the rest of a request", () => {
+  test("lets an answer that is written but not sent arrive whole, and then stops the upload", async () => {
+    const { pair, edge, agent } = await opened();
+    const onCancel = vi.fn<(error: TunnelError) => void>();
+    edge.onCancel = onCancel;
+    edge.outgoing.write(bytes("not read"));
+    await pair.settle();
+    agent.respond(ok);
+    agent.outgoing.write(bytes("enough"));
+    agent.outgoing.end();
+    agent.incoming.decline();
+    edge.outgoing.write(bytes("on its way"));
+    await pair.settle();
+    expect(await edge.answer()).toEqual(ok);
+    expect(await textOf(edge.incoming)).toBe("enough");
+    expect(onCancel).toHaveBeenCalledExactlyOnceWith(
+      expect.objectContaining({ code: "not-needed" }),
+    );
+    await expect(agent.incoming.ready()).rejects.toMatchObject({ code: "not-needed" });
+    for (const { session } of [pair.edge, pair.agent]) {
+      expect([session.streams, session.promisedBytes]).toEqual([0, 0]);
+    }
+  });
+
+  test("drops what still arrives while the answer goes on", async () => {
+    const { pair, edge, agent } = await opened();
+    agent.respond(ok);
+    await pair.settle();
+    agent.incoming.decline();
+    edge.outgoing.write(bytes("unwanted"));
+    edge.outgoing.end();
+    await pair.settle();
+    agent.outgoing.write(bytes("all of it"));
+    agent.outgoing.end();
+    await pair.settle();
+    expect(await textOf(edge.incoming)).toBe("all of it");
+    for (const { session } of [pair.edge, pair.agent]) {
+      expect([session.streams, session.promisedBytes]).toEqual([0, 0]);
+    }
+  });
+});
+
 describe("heads that are illegal or too large", () => {
   test.each([
     ["a bad method", { method: "GE T" }, "bad-request"],
