@@ -33,20 +33,24 @@ export async function loopRow(
   plan: Plan,
 ): Promise<Row[]> {
   const times = new Map(variants.map((variant) => [variant, timesFor(variant, plan.memoryMs)]));
-  const outcomes = await interleave(variants, plan.memoryRounds, (variant) => {
-    const count = times.get(variant) ?? 1;
-    const cpu = process.cpuUsage();
-    const start = process.hrtime.bigint();
-    variant.run(count);
-    const ns = Number(process.hrtime.bigint() - start);
-    const { user, system } = process.cpuUsage(cpu);
-    const things = count * (variant.things ?? 1);
-    return {
-      ns: ns / things,
-      cpuNs: ((user + system) * 1000) / things,
-      ...(variant.bytes === undefined ? {} : { gbPerS: (variant.bytes * things) / ns }),
-    };
-  });
+  const outcomes = await interleave(
+    variants,
+    () => plan.memoryRounds,
+    (variant) => {
+      const count = times.get(variant) ?? 1;
+      const cpu = process.cpuUsage();
+      const start = process.hrtime.bigint();
+      variant.run(count);
+      const ns = Number(process.hrtime.bigint() - start);
+      const { user, system } = process.cpuUsage(cpu);
+      const things = count * (variant.things ?? 1);
+      return {
+        ns: ns / things,
+        cpuNs: ((user + system) * 1000) / things,
+        ...(variant.bytes === undefined ? {} : { gbPerS: (variant.bytes * things) / ns }),
+      };
+    },
+  );
   return variants.map((variant): Row => {
     const { samples, fault } = outcomes.get(variant) ?? { samples: [], fault: "not measured" };
     const { system, kind } = variant;

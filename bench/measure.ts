@@ -18,21 +18,23 @@ export interface Outcome {
 }
 
 /**
- * Measures each of `things` once a round. One that fails is not asked again: its fault stands for it.
+ * Measures each of `things` once a round, for as many rounds as it gets. One that fails is not asked again: its fault stands for it.
  * `before` is told what comes next, for the progress line.
  */
 export async function interleave<T>(
   things: readonly T[],
-  rounds: number,
+  roundsOf: (thing: T) => number,
   measure: (thing: T, round: number) => Promise<Sample> | Sample,
   before: (thing: T, round: number) => void = () => {},
 ): Promise<Map<T, Outcome>> {
   const outcomes = new Map<T, Outcome>(
     things.map((thing) => [thing, { samples: [], fault: undefined }]),
   );
+  const rounds = Math.max(0, ...things.map(roundsOf));
   for (let round = 0; round < rounds; round++) {
     const order = round % 2 === 0 ? things : things.toReversed();
     for (const thing of order) {
+      if (round >= roundsOf(thing)) continue;
       const outcome = outcomes.get(thing);
       if (outcome === undefined || outcome.fault !== undefined) continue;
       before(thing, round);

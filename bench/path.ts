@@ -8,8 +8,10 @@ import type { Path, System } from "./system.ts";
 import { besideUnits, download, type Generators, small, smallBeside } from "./tunnel.ts";
 import { bulkUnits, measureWork, smallUnits } from "./work.ts";
 
-/** Long enough for windows to grow to what the path needs. */
-const PATH_DOWNLOAD_MS = 5000;
+/** How long a download over a path lasts: so many round trips that windows can grow, and not for ever. */
+function downloadMs({ rttMs, mbitPerS }: Path): number {
+  return mbitPerS > 0 ? 4000 : Math.min(5000, 1000 + 60 * rttMs);
+}
 
 /** More than any path moves in that time. */
 const LARGE_BYTES = 64 * 1024 ** 3;
@@ -38,7 +40,7 @@ export async function pathRows(
   progress: Progress,
 ): Promise<Row[]> {
   const { measured } = generators;
-  const ms = plan.quick ? plan.downloadMs : PATH_DOWNLOAD_MS;
+  const ms = plan.quick ? plan.downloadMs : downloadMs(path);
   const tunnels = systems.filter(({ kind }) => kind !== "floor");
   const base = { subject: "path", rounds: plan.pathRounds } as const;
   const bulk = (streams: number): SocketRow => ({
@@ -56,6 +58,7 @@ export async function pathRows(
   const list: SocketRow[] = [
     {
       ...base,
+      rounds: 1,
       name: `small, c=16, ${pathName(path)}`,
       systems,
       units: smallUnits,
@@ -63,7 +66,7 @@ export async function pathRows(
     },
     bulk(1),
   ];
-  if (path.mbitPerS === 0) list.push(bulk(4));
+  if (path.mbitPerS === 0) list.push({ ...bulk(4), rounds: 1 });
   else {
     list.push({
       ...base,

@@ -12,7 +12,8 @@ export interface Plan {
   readonly memoryMs: number;
   /** Rounds of everything over sockets. */
   readonly rounds: number;
-  /** Rounds of what is measured over a slow path. */
+  /** Rounds of small requests beside something else, and of what is measured over a slow path. */
+  readonly besideRounds: number;
   readonly pathRounds: number;
   readonly warmMs: number;
   readonly smallMs: number;
@@ -34,17 +35,18 @@ export const fullPlan: Plan = {
   quick: false,
   memoryRounds: 15,
   memoryMs: 60,
-  rounds: 5,
+  rounds: 6,
+  besideRounds: 4,
   pathRounds: 3,
-  warmMs: 300,
-  smallMs: 2000,
+  warmMs: 250,
+  smallMs: 1500,
   concurrencies: [1, 16, 64, 256],
   downloadBytes: 512 * MiB,
   downloadMs: 5000,
-  uploadBytes: 256 * MiB,
+  uploadBytes: 128 * MiB,
   uploadMs: 20_000,
-  events: 150,
-  stallMs: 15_000,
+  events: 75,
+  stallMs: 12_000,
   rttsMs: [20, 50, 150],
   mbitPerS: 20,
   withPeers: true,
@@ -55,6 +57,7 @@ export const quickPlan: Plan = {
   memoryRounds: 3,
   memoryMs: 8,
   rounds: 1,
+  besideRounds: 1,
   pathRounds: 1,
   warmMs: 100,
   smallMs: 500,

@@ -7,6 +7,7 @@ import { type ChildProcess, fork, spawn } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { temporaryBase } from "./temporary.ts";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -83,7 +84,7 @@ export class Program {
     const child = spawn(command, parameters, {
       cwd: options.cwd ?? root,
       // Settings of whoever runs the benchmark must not configure what is measured.
-      env: { ...cleanEnvironment(), ...options.env },
+      env: { ...cleanEnvironment(), TMPDIR: temporaryBase(), ...options.env },
       stdio: ["ignore", "pipe", "pipe", ...(options.control === true ? (["pipe"] as const) : [])],
       // A group of its own: Ctrl-C reaches the benchmark, which ends its children in its own way.
       detached: true,

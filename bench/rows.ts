@@ -22,15 +22,18 @@ export type Progress = (what: string) => void;
 
 export async function socketRow(row: SocketRow, progress: Progress): Promise<Row[]> {
   const { subject, name, systems, rounds, units } = row;
+  // Peers are there to be beside us; what is ours and what it is held against has to be known better.
+  const roundsOf = ({ kind }: System): number => (kind === "peer" ? Math.ceil(rounds / 2) : rounds);
   const outcomes = await interleave(
     systems,
-    rounds,
+    roundsOf,
     async (system, round) => {
       const sample = await row.measure(system, round);
       await pause(REST_MS);
       return sample;
     },
-    (system, round) => progress(`${subject} · ${name} · ${system.name} (${round + 1}/${rounds})`),
+    (system, round) =>
+      progress(`${subject} · ${name} · ${system.name} (${round + 1}/${roundsOf(system)})`),
   );
   return systems.map((system): Row => {
     const { samples, fault } = outcomes.get(system) ?? { samples: [], fault: "not measured" };

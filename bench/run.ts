@@ -202,6 +202,11 @@ function isEmpty(row: Row): boolean {
   return Object.keys(row.figures).length === 0;
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  console.error(`FAILED ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}
 // Whatever a fault left behind must not keep us here.
 process.exit();

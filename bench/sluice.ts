@@ -2,12 +2,12 @@
  * Sluice itself, driven as its users drive it: `agent edge`, `agent token`, `agent connect`.
  */
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { family, flags, Program, root, type Worker } from "./process.ts";
 import type { RelayAnswer } from "./site/relay.ts";
 import type { Site, System } from "./system.ts";
+import { temporary } from "./temporary.ts";
 
 const cli = join(root, "agent/cli.ts");
 const SERVICE = "bench";
@@ -21,7 +21,7 @@ export interface Sluice extends System {
 }
 
 export async function startSluice(site: Site, countMessages = false): Promise<Sluice> {
-  const directory = await mkdtemp(join(tmpdir(), "sluice-bench-"));
+  const directory = await temporary("sluice");
   const secretFile = join(directory, "secret");
   const tokenFile = join(directory, "token");
   await writeFile(secretFile, randomBytes(32).toString("hex"), { mode: 0o600 });
@@ -59,7 +59,6 @@ export async function startSluice(site: Site, countMessages = false): Promise<Sl
     relay,
     stop: async () => {
       await Promise.all([agent.stop(), edge.stop()]);
-      await rm(directory, { recursive: true, force: true });
     },
   };
 }

@@ -46,7 +46,7 @@ export async function startSystems(
       all.push(system);
     } catch (error) {
       await system?.stop();
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = plain(error instanceof Error ? error.message : String(error));
       skipped.push({ system: peer.name, reason });
       progress.say(`without ${peer.name}: ${reason}`);
     }
@@ -63,6 +63,14 @@ export async function startSystems(
       await Promise.all(all.map((system) => system.stop()));
     },
   };
+}
+
+/** A reason for people: one line, without the addresses that a package manager asked. */
+function plain(reason: string): string {
+  return reason
+    .replaceAll(/\s+/g, " ")
+    .replaceAll(/https?:\/\/\S+/g, "…")
+    .slice(0, 300);
 }
 
 /** Waits until a system answers: that its programs say they are ready does not mean that all of them are. */

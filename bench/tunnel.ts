@@ -74,6 +74,7 @@ export async function tunnelRows(
     },
     {
       ...base,
+      rounds: plan.besideRounds,
       name: BESIDE_DOWNLOADS,
       systems: tunnels,
       units: besideUnits,
@@ -87,6 +88,7 @@ export async function tunnelRows(
     },
     ...[1, 32].map((readers) => ({
       ...base,
+      rounds: plan.besideRounds,
       name: besideStalled(readers),
       systems: tunnels,
       units: besideUnits,

@@ -2,12 +2,12 @@
  * Runs a Worker with one Durable Object class in workerd, with the compatibility settings of the product: for floors
  * and for peers that are Workers themselves.
  */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build, type Plugin } from "esbuild";
 import { Program, root } from "./process.ts";
+import { temporary } from "./temporary.ts";
 
 export interface WorkerdOptions {
   /** The entry file, JavaScript or TypeScript. */
@@ -27,7 +27,7 @@ export interface Workerd {
 }
 
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
-  const directory = await mkdtemp(join(tmpdir(), "sluice-bench-workerd-"));
+  const directory = await temporary("workerd");
   await build({
     entryPoints: [options.entry],
     outfile: join(directory, "worker.js"),
@@ -51,10 +51,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   return {
     port: Number(found[1]),
     pid: program.pid,
-    stop: async () => {
-      await program.stop();
-      await rm(directory, { recursive: true, force: true });
-    },
+    stop: () => program.stop(),
   };
 }
 

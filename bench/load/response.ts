@@ -94,7 +94,9 @@ export class ResponseReader {
 
   #readHead(head: string): void {
     if (!head.startsWith("HTTP/1.1 200")) {
-      throw new Error(`the answer is ${head.slice(0, head.indexOf("\r\n")) || head}`);
+      const code = /\r\nsluice-error: *([^\r]*)/i.exec(head)?.[1];
+      const [status = head] = head.split("\r\n", 1);
+      throw new Error(`the answer is ${status}${code === undefined ? "" : ` (${code})`}`);
     }
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
     if (length !== undefined) {

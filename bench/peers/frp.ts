@@ -1,9 +1,9 @@
 /** frp: yamux over one TLS connection, a port of the server forwarded to the origin. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Program } from "../process.ts";
 import type { Site, System } from "../system.ts";
+import { temporary } from "../temporary.ts";
 import { freePort, goProgram, type Peer, peerSystem } from "./install.ts";
 
 const MODULE = "github.com/fatedier/frp/cmd";
@@ -12,7 +12,7 @@ const VERSION = "v0.70.1";
 async function start(site: Site): Promise<System> {
   const frps = await goProgram("frps", `${MODULE}/frps`, VERSION);
   const frpc = await goProgram("frpc", `${MODULE}/frpc`, VERSION);
-  const directory = await mkdtemp(join(tmpdir(), "sluice-bench-frp-"));
+  const directory = await temporary("frp");
   const [port, publicPort] = [await freePort(), await freePort()];
   const [serverFile, clientFile] = [join(directory, "frps.toml"), join(directory, "frpc.toml")];
   await writeFile(
@@ -39,10 +39,7 @@ remotePort = ${publicPort}
     "frp",
     { port: publicPort, prefix: "" },
     { edge: () => [server.pid], agent: () => [client.pid] },
-    async () => {
-      await Promise.all([client.stop(), server.stop()]);
-      await rm(directory, { recursive: true, force: true });
-    },
+    () => Promise.all([client.stop(), server.stop()]),
   );
 }
 

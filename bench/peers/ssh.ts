@@ -2,11 +2,12 @@
  * `ssh -R`: OpenSSH's server with a configuration of its own on 127.0.0.1, and its client. The strongest baseline: one
  * connection, multiplexed and windowed.
  */
-import { chmod, chown, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir, userInfo } from "node:os";
+import { chmod, chown, readdir, readFile, writeFile } from "node:fs/promises";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { family, flags, Program } from "../process.ts";
 import type { Site, System } from "../system.ts";
+import { temporary } from "../temporary.ts";
 import { cache, exists, freePort, onPath, type Peer, peerSystem, run } from "./install.ts";
 
 export const SSH = "ssh -R";
@@ -42,7 +43,7 @@ async function sshd(): Promise<Sshd> {
 async function start(site: Site): Promise<System> {
   if ((await onPath("ssh")) === undefined) throw new Error("no ssh client is here");
   const { path, libraries } = await sshd();
-  const directory = await mkdtemp(join(tmpdir(), "sluice-bench-ssh-"));
+  const directory = await temporary("ssh");
   const asRoot = process.getuid?.() === 0;
   const own = async (name: string, contents: string | Buffer, mode: number): Promise<string> => {
     const file = join(directory, name);
@@ -103,10 +104,7 @@ async function start(site: Site): Promise<System> {
     SSH,
     { port: publicPort, prefix: "" },
     { edge: () => family(server.pid), agent: () => [client.pid] },
-    async () => {
-      await Promise.all([client.stop(), server.stop()]);
-      await rm(directory, { recursive: true, force: true });
-    },
+    () => Promise.all([client.stop(), server.stop()]),
   );
 }
 
