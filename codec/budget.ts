@@ -1,5 +1,5 @@
 /**
- * The memory that one session promises to its peer: every window is reserved here before it is granted, so that the
+ * The memory that is promised to peers: every window is reserved here before it is granted, so that the
  * sum of all windows can never exceed the budget, however many readers stall.
  *
  * A promise cannot be taken back (the bytes may be on their way), so the budget is careful with those it does not
@@ -13,6 +13,12 @@ import {
   MAX_WINDOW_BYTES,
   MIN_WINDOW_BYTES,
 } from "./limits.ts";
+
+/** What is known of the reader of a body: nothing yet, that it reads at a pace, or that it has read more than any buffer holds. */
+export type Reader = "new" | "steady" | "proven";
+
+/** The part of the budget that readers leave alone when their windows grow. */
+const keptFree: Record<Reader, number> = { new: 3 / 4, steady: 1 / 2, proven: 1 / 16 };
 
 export class Budget {
   readonly totalBytes: number;
@@ -53,14 +59,13 @@ export class Budget {
 
   /**
    * Reserves room for a window to grow from `windowBytes` towards `targetBytes`; returns by how much it may.
-   * Readers that are not known to be steady share what is above three quarters; steady ones all but a sixteenth, and
-   * none takes more than half of what is free, so that a newcomer always finds room.
+   * What it leaves alone depends on what is known of the reader; and none takes more than half of what is free, so that
+   * a newcomer always finds room.
    */
-  grow(windowBytes: number, targetBytes: number, steady: boolean): number {
-    const keepFree = this.totalBytes * (steady ? 1 / 16 : 3 / 4);
-    const room = Math.floor(Math.min(this.freeBytes - keepFree, this.freeBytes / 2));
+  grow(windowBytes: number, targetBytes: number, reader: Reader): number {
+    const room = Math.min(this.freeBytes - this.totalBytes * keptFree[reader], this.freeBytes / 2);
     const wanted = Math.min(targetBytes, MAX_WINDOW_BYTES) - windowBytes;
-    const granted = Math.max(0, Math.min(wanted, room));
+    const granted = Math.max(0, Math.min(wanted, Math.floor(room)));
     this.#usedBytes += granted;
     return granted;
   }

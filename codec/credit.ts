@@ -7,7 +7,13 @@
  */
 import { assert } from "./assert.ts";
 import type { Budget } from "./budget.ts";
-import { BUSY_WINDOW_BYTES, MAX_CREDIT_BYTES, MIN_RTT_MS, STEADY_READER_MS } from "./limits.ts";
+import {
+  BUSY_WINDOW_BYTES,
+  MAX_CREDIT_BYTES,
+  MIN_RTT_MS,
+  PROVEN_READER_BYTES,
+  STEADY_READER_MS,
+} from "./limits.ts";
 
 /** The sender's side. */
 export class SendCredit {
@@ -42,6 +48,8 @@ export class ReceiveCredit {
   #grantedBytes: number;
   /** Received and not consumed. */
   #bufferedBytes = 0;
+  /** Consumed in all. */
+  #takenBytes = 0;
   #closed = false;
   #epochStartMs: number;
   #epochTakenBytes = 0;
@@ -98,14 +106,20 @@ export class ReceiveCredit {
    * fill the buffers on their way.
    */
   #resize(bytes: number, nowMs: number, rttMs: number): void {
+    this.#takenBytes += bytes;
     this.#epochTakenBytes += bytes;
     const elapsedMs = nowMs - this.#epochStartMs;
     const epochMs = this.#budget.plentiful ? rttMs : Math.max(rttMs, STEADY_READER_MS);
     if (elapsedMs < epochMs) return;
     const target = Math.ceil((2 * this.#epochTakenBytes * rttMs) / elapsedMs);
     if (target > this.#windowBytes) {
-      const steady = elapsedMs >= STEADY_READER_MS;
-      this.#windowBytes += this.#budget.grow(this.#windowBytes, target, steady);
+      const reader =
+        this.#takenBytes >= PROVEN_READER_BYTES
+          ? "proven"
+          : elapsedMs >= STEADY_READER_MS
+            ? "steady"
+            : "new";
+      this.#windowBytes += this.#budget.grow(this.#windowBytes, target, reader);
     } else if (this.#budget.scarce) {
       this.#shrink(Math.max(target, BUSY_WINDOW_BYTES));
     }

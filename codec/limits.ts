@@ -53,7 +53,7 @@ export const MAX_STREAM_ID = 2 ** 31 - 1;
 /** The most credit a sender may hold for one half (RFC 9113 section 6.9.1 has the same bound). */
 export const MAX_CREDIT_BYTES = 2 ** 31 - 1;
 
-/** The memory one session may promise to senders: window bytes reserved plus body bytes not yet consumed. An object has 128 MB. */
+/** The memory one object, or one agent, may promise to senders: window bytes reserved plus body bytes not yet consumed. An object has 128 MB. */
 export const BUDGET_BYTES = 32 * MiB;
 
 /** Credit of a new stream's incoming body while the budget is at least three quarters free. */
@@ -68,8 +68,11 @@ export const MIN_WINDOW_BYTES = 4 * KiB;
 /** The largest window: 100 MB/s at 160 ms, and half of the budget for one stream. */
 export const MAX_WINDOW_BYTES = 16 * MiB;
 
-/** A body read steadily for this long has a reader. One that fills the socket buffers on its way (10 MB) and stalls is done sooner. */
+/** A body that was read at one pace for this long is steady: it does more than fill the buffers of a fast path. */
 export const STEADY_READER_MS = 100;
+
+/** A body of which so much was read is proven to have a reader: no path's socket buffers hold as much (Linux: up to 10 MB). */
+export const PROVEN_READER_BYTES = 16 * MiB;
 
 /** Credit for a request body before the agent says more; `MAX_STREAMS` of them are the whole budget. */
 export const REQUEST_CREDIT_BYTES = 16 * KiB;

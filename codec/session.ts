@@ -11,13 +11,7 @@ import { type ErrorCode, errors, TunnelError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import type { Frame, Hello, RequestHead } from "./frame.ts";
 import { fitsFrame, requestFault } from "./head.ts";
-import {
-  BUDGET_BYTES,
-  DEAD_AFTER_MS,
-  MAX_MESSAGE_BYTES,
-  MESSAGE_TARGET_BYTES,
-  PING_AFTER_MS,
-} from "./limits.ts";
+import { DEAD_AFTER_MS, MAX_MESSAGE_BYTES, MESSAGE_TARGET_BYTES, PING_AFTER_MS } from "./limits.ts";
 import { Mux, type MuxEvent } from "./mux.ts";
 import { MessageReader, MessageWriter } from "./wire.ts";
 import { unreachable } from "./assert.ts";
@@ -49,8 +43,8 @@ export interface SessionOptions {
   readonly draining?: (code: ErrorCode, note: string) => void;
   /** The session has ended; every exchange was failed before. Called once. */
   readonly ended?: (error: TunnelError) => void;
-  /** Memory promised to the peer for bodies, in bytes. */
-  readonly budgetBytes?: number;
+  /** What may be promised to peers for bodies: sessions that share a memory share one. A new one when left out. */
+  readonly budget?: Budget;
 }
 
 /** RFC 6455 section 5.5: a control frame holds 125 bytes, two of them the code. */
@@ -59,6 +53,7 @@ const MAX_CLOSE_REASON_BYTES = 123;
 export class Session {
   readonly #transport: Transport;
   readonly #options: SessionOptions;
+  readonly #budget: Budget;
   readonly #host: Host;
   readonly #writer = new MessageWriter();
   readonly #flush = (): void => {
@@ -82,6 +77,7 @@ export class Session {
   constructor(transport: Transport, options: SessionOptions) {
     this.#transport = transport;
     this.#options = options;
+    this.#budget = options.budget ?? new Budget();
     this.#heardMs = transport.now();
     this.#mux = this.#newMux();
     this.#host = {
@@ -115,9 +111,9 @@ export class Session {
     return bytes;
   }
 
-  /** Memory promised to the peer now: windows and what is not consumed. 0 when nothing is under way. */
+  /** Memory promised out of the budget, to this peer and others: 0 when nothing is under way. */
   get promisedBytes(): number {
-    return this.#mux.budget.usedBytes;
+    return this.#budget.usedBytes;
   }
 
   /** The round trip, once it was measured. */
@@ -246,11 +242,11 @@ export class Session {
   }
 
   #newMux(): Mux<Exchange> {
-    const { accept, hello, budgetBytes } = this.#options;
+    const { accept, hello } = this.#options;
     return new Mux({
       acceptStreams: accept === undefined ? 0 : hello.maxStreams,
       requestCreditBytes: hello.credit,
-      budget: new Budget(budgetBytes ?? BUDGET_BYTES),
+      budget: this.#budget,
     });
   }
 

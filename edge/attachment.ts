@@ -19,8 +19,6 @@ const hello = v.object({
 const attachment = v.object({
   /** Counts up when the members change: an object of newer code then closes the socket and the agent dials again. */
   version: v.literal(1),
-  /** The id this end gave the session. */
-  session: v.string(),
   /** Milliseconds since 1970. */
   connectedAt: v.number(),
   /** What the agent's HELLO said. */
@@ -28,7 +26,6 @@ const attachment = v.object({
 });
 
 export interface Attachment {
-  readonly session: string;
   readonly connectedAt: number;
   readonly peer: Hello;
 }

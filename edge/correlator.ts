@@ -5,6 +5,7 @@
  * when it sleeps but what `attachment.ts` says.
  */
 import { DurableObject } from "cloudflare:workers";
+import { Budget } from "../codec/budget.ts";
 import { type ErrorCode, errorCodeOf, errors, TunnelError } from "../codec/errors.ts";
 import { PROTOCOL } from "../codec/limits.ts";
 import { Session } from "../codec/session.ts";
@@ -24,7 +25,7 @@ import { statusPage } from "./status.ts";
 import { Totals } from "./totals.ts";
 import { Waiting } from "./waiting.ts";
 
-/** The most agents of one service: each may promise BUDGET_BYTES, though never all do at once. */
+/** The most agents of one service: each costs a socket and a session, and the least loaded is sought among all. */
 const MAX_AGENTS = 64;
 
 /** How long and how many requests wait for an agent that is expected back. */
@@ -36,6 +37,8 @@ const OPEN = 1;
 
 export class Correlator extends DurableObject<Env> {
   readonly #agents = new Agents();
+  /** One for all agents: they share the object's memory. */
+  readonly #budget = new Budget();
   readonly #waiting = new Waiting(MAX_WAIT_MS, MAX_WAITING);
   readonly #totals = new Totals();
   readonly #pulse = new Pulse(() => this.#beat());
@@ -60,7 +63,7 @@ export class Correlator extends DurableObject<Env> {
         case "websocket":
           return this.#connect(request);
         case "status":
-          return statusPage(route.service, this.#agents, this.#totals);
+          return statusPage(route.service, this.#agents, this.#totals, this.#budget.usedBytes);
         case undefined:
           return refusal("no-route", request);
       }
@@ -155,18 +158,20 @@ export class Correlator extends DurableObject<Env> {
   }
 
   #adopt(ws: WebSocket, identity: string, kept: Attachment | undefined): void {
-    const sessionId = kept?.session ?? crypto.randomUUID();
+    // A new name after each sleep too: what the agent still sends to the one before is told from it by that.
+    const sessionId = crypto.randomUUID();
     const connectedAt = kept?.connectedAt ?? Date.now();
     let attached = kept !== undefined;
     const session = new Session(new Socket(ws), {
       // The agent opens no streams and sends no request bodies.
       hello: { session: sessionId, maxStreams: 0, credit: 0, software: SOFTWARE },
       greeted: (peer) => {
-        if (!attached) attach(ws, { session: sessionId, connectedAt, peer });
+        if (!attached) attach(ws, { connectedAt, peer });
         attached = true;
         this.#waiting.release();
       },
       ended: () => this.#agents.remove(ws, Date.now()),
+      budget: this.#budget,
     });
     if (kept !== undefined) session.resumeGreeted(kept.peer);
     const [id = ""] = identity.split(" ", 1);

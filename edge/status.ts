@@ -6,8 +6,13 @@ import type { Agents } from "./agents.ts";
 import { SOFTWARE } from "./env.ts";
 import type { Totals } from "./totals.ts";
 
-/** JSON: the agents and their sessions, the totals since the object woke, the versions of both ends. */
-export function statusPage(service: string, agents: Agents, totals: Totals): Response {
+/** JSON: the agents and their sessions, the memory promised to them for bodies, the totals since the object woke, the versions of both ends. */
+export function statusPage(
+  service: string,
+  agents: Agents,
+  totals: Totals,
+  promisedBytes: number,
+): Response {
   const rows = Array.from(agents, ({ id, sessionId, session, connectedAt }) => ({
     agent: id,
     session: sessionId,
@@ -15,10 +20,10 @@ export function statusPage(service: string, agents: Agents, totals: Totals): Res
     ready: session.ready,
     streams: session.streams,
     bufferedBytes: session.bufferedBytes,
-    promisedBytes: session.promisedBytes,
     rttMs: session.rttMs ?? null,
     connectedAt,
   }));
-  const page = { service, agents: rows, totals, versions: { edge: SOFTWARE, protocol: PROTOCOL } };
+  const versions = { edge: SOFTWARE, protocol: PROTOCOL };
+  const page = { service, agents: rows, promisedBytes, totals, versions };
   return Response.json(page, { headers: { "cache-control": "no-store" } });
 }

@@ -272,17 +272,21 @@ const sides: Record<keyof typeof limits, readonly [at: () => void, beyond: () =>
   MIN_WINDOW_BYTES: windowSides(limits.MIN_WINDOW_BYTES, BUDGET_BYTES - limits.MIN_WINDOW_BYTES),
   MAX_WINDOW_BYTES: [
     () =>
-      expect(new Budget(BUDGET_BYTES * 8).grow(0, limits.MAX_WINDOW_BYTES, true)).toBe(
+      expect(new Budget(BUDGET_BYTES * 8).grow(0, limits.MAX_WINDOW_BYTES, "proven")).toBe(
         limits.MAX_WINDOW_BYTES,
       ),
     () =>
-      expect(new Budget(BUDGET_BYTES * 8).grow(0, limits.MAX_WINDOW_BYTES + 1, true)).toBe(
+      expect(new Budget(BUDGET_BYTES * 8).grow(0, limits.MAX_WINDOW_BYTES + 1, "proven")).toBe(
         limits.MAX_WINDOW_BYTES,
       ),
   ],
   STEADY_READER_MS: [
     () => expect(busyGrowthAfter(limits.STEADY_READER_MS)).toBeGreaterThan(0),
     () => expect(busyGrowthAfter(limits.STEADY_READER_MS - 1)).toBe(0),
+  ],
+  PROVEN_READER_BYTES: [
+    () => expect(scarceGrowthAfter(limits.PROVEN_READER_BYTES)).toBeGreaterThan(0),
+    () => expect(scarceGrowthAfter(limits.PROVEN_READER_BYTES - 1)).toBe(0),
   ],
   REQUEST_CREDIT_BYTES: [
     () => {
@@ -335,6 +339,23 @@ function windowSides(windowBytes: number, usedBytes: number): readonly [() => vo
     () => expect(begin().receive(windowBytes)).toBe(true),
     () => expect(begin().receive(windowBytes + 1)).toBe(false),
   ];
+}
+
+/** By how much a window grows that was consumed `takenBytes` of while a quarter of the budget was free. */
+function scarceGrowthAfter(takenBytes: number): number {
+  const budget = new Budget();
+  const credit = new ReceiveCredit(budget, budget.admit(), 0);
+  budget.reserve((limits.BUDGET_BYTES / 4) * 3 - limits.INITIAL_WINDOW_BYTES);
+  const before = credit.windowBytes;
+  let leftBytes = takenBytes;
+  while (leftBytes > 0) {
+    const bytes = Math.min(leftBytes, credit.grantedBytes);
+    credit.receive(bytes);
+    leftBytes -= bytes;
+    // All of it within one epoch, which only the last byte ends.
+    credit.consume(bytes, leftBytes > 0 ? 0 : limits.STEADY_READER_MS, 0);
+  }
+  return credit.windowBytes - before;
 }
 
 /** By how much a body's window grows when half of the budget is used and it is read for so long. */

@@ -26,21 +26,23 @@ test("an idle tunnel answers after hibernation over the same socket", async () =
   agent.close();
 });
 
-test("the status survives: the same session, the same beginning", async () => {
+test("the status survives: the same agent, connected since the same moment, in a session of a new name", async () => {
   const service = newService();
   const agent = await FakeAgent.connect({ service });
   const token = await signToken({ service });
   const stub = env.CORRELATOR.getByName(service);
-  const status = async (): Promise<unknown> => {
+  const status = async (): Promise<{ agent: string; session: string; connectedAt: number }> => {
     const headers = { authorization: `Bearer ${token}` };
     const page = await stub.fetch(`https://edge.test/status/${service}`, { headers });
-    const { agents } = await page.json<{ agents: { session: string; connectedAt: number }[] }>();
-    return agents.map(({ session, connectedAt }) => ({ session, connectedAt }));
+    const { agents } = await page.json<{ agents: Awaited<ReturnType<typeof status>>[] }>();
+    expect(agents).toHaveLength(1);
+    return agents[0] as (typeof agents)[0];
   };
   const before = await status();
-  expect(before).toHaveLength(1);
   await evictDurableObject(stub, { webSockets: "hibernate" });
-  expect(await status()).toEqual(before);
+  const after = await status();
+  expect([after.agent, after.connectedAt]).toEqual([before.agent, before.connectedAt]);
+  expect(after.session).not.toBe(before.session);
   agent.close();
 });
 
