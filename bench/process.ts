@@ -4,7 +4,7 @@
  * Whatever was started here is gone when the benchmark's process ends, however it ends: `stopAll`.
  */
 import { type ChildProcess, fork, spawn } from "node:child_process";
-import { readFileSync, readdirSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { temporaryBase } from "./temporary.ts";
@@ -37,6 +37,8 @@ export interface StartOptions {
   readonly cwd?: string;
   /** The user and group to run as, where the benchmark runs as root. */
   readonly user?: number;
+  /** A file that stderr goes to, for programs that say something about every request: reading it would be measured. */
+  readonly log?: string;
   /** Opens a pipe as file descriptor 3, whose lines count as output (workerd's --control-fd). */
   readonly control?: boolean;
 }
@@ -51,15 +53,17 @@ export class Program {
   readonly pid: number;
   readonly #child: ChildProcess;
   readonly #title: string;
+  readonly #log: string | undefined;
   readonly #lines: string[] = [];
   #look: (() => void) | undefined;
   #ended = false;
 
-  private constructor(child: ChildProcess, title: string) {
+  private constructor(child: ChildProcess, title: string, log: string | undefined) {
     if (child.pid === undefined) throw new Error(`${title} did not start`);
     this.pid = child.pid;
     this.#child = child;
     this.#title = title;
+    this.#log = log;
     running.add(child);
     for (const output of [child.stdout, child.stderr, child.stdio[3]]) {
       if (output === null || output === undefined || !("read" in output)) continue;
@@ -81,17 +85,19 @@ export class Program {
     parameters: readonly string[],
     options: StartOptions = {},
   ): Program {
+    const log = options.log === undefined ? "pipe" : openSync(options.log, "w");
     const child = spawn(command, parameters, {
       cwd: options.cwd ?? root,
       // Settings of whoever runs the benchmark must not configure what is measured.
       env: { ...cleanEnvironment(), TMPDIR: temporaryBase(), ...options.env },
-      stdio: ["ignore", "pipe", "pipe", ...(options.control === true ? (["pipe"] as const) : [])],
+      stdio: ["ignore", "pipe", log, ...(options.control === true ? (["pipe"] as const) : [])],
       // A group of its own: Ctrl-C reaches the benchmark, which ends its children in its own way.
       detached: true,
       ...(options.user === undefined ? {} : { uid: options.user, gid: options.user }),
     });
+    if (typeof log === "number") closeSync(log);
     child.on("error", () => {});
-    return new Program(child, `${command} ${parameters.slice(0, 3).join(" ")}`);
+    return new Program(child, `${command} ${parameters.slice(0, 3).join(" ")}`, options.log);
   }
 
   /** A TypeScript file of this repository under the Node that runs the benchmark. */
@@ -140,7 +146,8 @@ export class Program {
   }
 
   #complaint(what: string): Error {
-    const said = this.#lines.slice(-5).join(" | ");
+    const logged = this.#log === undefined ? [] : (read(this.#log)?.trim().split("\n") ?? []);
+    const said = [...this.#lines, ...logged].slice(-5).join(" | ");
     return new Error(`${this.#title} ${what}${said === "" ? "" : `: ${said}`}`);
   }
 }

@@ -18,8 +18,8 @@ export function number(value: number): string {
   return value.toFixed(size >= 10 ? 1 : size >= 0.1 ? 2 : 3);
 }
 
-export function figure({ median, spread, unit }: Figure): string {
-  return `${number(median)} ${unit}${spread > 0 ? ` ±${number(spread)}` : ""}`;
+function figure({ median, spread }: Figure): string {
+  return `${number(median)}${spread > 0 ? ` ±${number(spread)}` : ""}`;
 }
 
 /** Rows that were measured beside each other, in order. */
@@ -32,20 +32,33 @@ export function groups(rows: readonly Row[]): Row[][] {
   return [...found.values()];
 }
 
+/** A group as cells: a line for each system, a column for each figure, the headline first. */
+function groupCells(group: readonly Row[], rows: readonly Row[]): { head: Cells; lines: Cells[] } {
+  const units = new Map<string, string>();
+  for (const { figures } of group) {
+    for (const [name, { unit }] of Object.entries(figures)) units.set(name, unit);
+  }
+  const first = group.flatMap((row) => headlineOf(row) ?? [])[0];
+  const names = [...units.keys()].toSorted((a, b) => Number(b === first) - Number(a === first));
+  const head = ["", "÷ floor", ...names.map((name) => `${name}, ${units.get(name) ?? ""}`)];
+  const lines = group.map((row): Cells => {
+    const ratio = ratioToFloor(row, rows);
+    const cells = names.map((name) => {
+      const found = row.figures[name];
+      return found === undefined ? "" : figure(found);
+    });
+    const fault = row.fault === undefined ? [] : [`failed: ${row.fault}`];
+    return [row.system, ratio === undefined ? "" : number(ratio), ...cells, ...fault];
+  });
+  return { head, lines };
+}
+
 /** One table for the terminal: a block for each row, a line for each system. */
 export function tableText(rows: readonly Row[]): string {
   const blocks = groups(rows).map((group) => {
-    const [first] = group;
-    if (first === undefined) return "";
-    const lines = group.map((row): Cells => {
-      if (row.fault !== undefined && Object.keys(row.figures).length === 0) {
-        return [row.system, "", `failed: ${row.fault}`];
-      }
-      const ratio = ratioToFloor(row, rows);
-      const others = Object.values(row.figures).map(figure);
-      return [row.system, ratio === undefined ? "" : `${number(ratio)}×`, ...others];
-    });
-    return `${first.subject} · ${first.name}\n${align(lines, "  ")}`;
+    const { head, lines } = groupCells(group, rows);
+    const title = `${group[0]?.subject ?? ""} · ${group[0]?.name ?? ""}`;
+    return `${title}\n${align([head, ...lines], "  ")}`;
   });
   return blocks.join("\n\n");
 }
@@ -91,30 +104,12 @@ export function markdownTable(head: Cells, lines: readonly Cells[]): string {
   return [row(head), row(rule), ...lines.map(row)].join("\n");
 }
 
-/** The figures of rows as Markdown: a table for each group of rows with the same name, its systems below each other. */
+/** The figures of rows as Markdown: a table for each group. */
 export function rowsMarkdown(rows: readonly Row[]): string {
   return groups(rows)
     .map((group) => {
-      const names = [...new Set(group.flatMap((row) => Object.keys(row.figures)))];
-      const head = group.flatMap((row) => headlineOf(row) ?? [])[0];
-      const ordered = names.toSorted((a, b) => Number(b === head) - Number(a === head));
-      const units = ordered.map(
-        (name) =>
-          `${name} (${group.find((row) => row.figures[name] !== undefined)?.figures[name]?.unit ?? ""})`,
-      );
-      const lines = group.map((row): Cells => {
-        const ratio = ratioToFloor(row, rows);
-        return [
-          row.system,
-          ratio === undefined ? "" : number(ratio),
-          ...ordered.map((name) => {
-            const found = row.figures[name];
-            return found === undefined ? "" : number(found.median);
-          }),
-          ...(row.fault === undefined ? [] : [row.fault]),
-        ];
-      });
-      return `**${group[0]?.name ?? ""}**\n\n${markdownTable(["", "÷ floor", ...units], lines)}`;
+      const { head, lines } = groupCells(group, rows);
+      return `**${group[0]?.name ?? ""}**\n\n${markdownTable(head, lines)}`;
     })
     .join("\n\n");
 }

@@ -39,7 +39,6 @@ export async function startSluice(site: Site, countMessages = false): Promise<Sl
   await writeFile(tokenFile, (await token.output()).trim(), { mode: 0o600 });
   const relay = countMessages ? await site.relay(port, true) : undefined;
   const dialled = relay === undefined ? await site.via(port) : (await relay.ask(undefined)).port;
-  // Without --json: events that nobody reads would be measured.
   const connect = flags({
     "--edge": `http://127.0.0.1:${dialled}`,
     "--service": SERVICE,
@@ -47,8 +46,9 @@ export async function startSluice(site: Site, countMessages = false): Promise<Sl
     "--token-file": tokenFile,
     "--concurrency": CONCURRENCY,
   });
-  const agent = Program.node(cli, ["connect", ...connect]);
-  await agent.line(/connected/i);
+  const agent = Program.node(cli, ["connect", ...connect], { log: join(directory, "agent.log") });
+  // Once it is connected, it prints the public URL, and nothing else on stdout.
+  await agent.line(/^http/);
   return {
     name: "sluice",
     kind: "ours",

@@ -3,12 +3,19 @@
  * small requests while others move or hold up large bodies.
  */
 import type { Job } from "./load/job.ts";
-import type { Sample } from "./measure.ts";
+import type { Sample, Units } from "./measure.ts";
 import type { Plan } from "./plan.ts";
 import type { Row, Series } from "./row.ts";
 import { type Progress, type SocketRow, socketRow } from "./rows.ts";
 import type { System, Work } from "./system.ts";
-import { bulkUnits, eventUnits, type Generator, measureWork, smallUnits } from "./work.ts";
+import {
+  bulkUnits,
+  eventUnits,
+  type Generator,
+  measureWork,
+  memoryUnits,
+  smallUnits,
+} from "./work.ts";
 
 const GiB = 1024 ** 3;
 const EVENT_EVERY_MS = 20;
@@ -125,12 +132,14 @@ function upload(system: System, plan: Plan, streams: number): Job & { kind: "upl
   return { kind: "upload", target: system.target, streams, bytes, ms: plan.uploadMs };
 }
 
-export const besideUnits = {
-  ...smallUnits,
+export const besideUnits: Units = {
+  p50Ms: ["ms", "less"],
+  p99Ms: ["ms", "less"],
   idleP50Ms: ["ms", "less"],
-  p50OverIdle: ["× idle", "less"],
-  besideMbPerS: ["MB/s beside", "more"],
-} as const;
+  p50OverIdle: ["×", "less"],
+  besideMbPerS: ["MB/s", "more"],
+  ...memoryUnits,
+};
 
 /** Small requests one at a time, first alone, then beside something else. */
 export async function smallBeside(

@@ -54,7 +54,7 @@ export async function costOf<T>(system: System, job: () => Promise<T>): Promise<
   }
 }
 
-const memoryUnits: Units = {
+export const memoryUnits: Units = {
   edgeMiB: ["MiB", "less"],
   agentMiB: ["MiB", "less"],
 };

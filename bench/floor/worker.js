@@ -11,8 +11,9 @@ import { DurableObject } from "cloudflare:workers";
 import { slice, smallBody } from "../site/pattern.ts";
 
 export class Floor extends DurableObject {
-  /** Sockets that nobody uses, and who is told of what comes on the others. */
-  #free = [];
+  /** Sockets that nobody uses: after a sleep, all of them. */
+  #free = this.ctx.getWebSockets();
+  /** Who is told of what comes on the others. */
   #users = new Map();
 
   fetch(request) {
