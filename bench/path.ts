@@ -10,7 +10,7 @@ import { bulkUnits, measureWork, smallUnits } from "./work.ts";
 
 /** How long a download over a path lasts: so many round trips that windows can grow, and not for ever. */
 function downloadMs({ rttMs, mbitPerS }: Path): number {
-  return mbitPerS > 0 ? 4000 : Math.min(5000, 1000 + 60 * rttMs);
+  return mbitPerS > 0 ? 8000 : Math.min(5000, 1000 + 60 * rttMs);
 }
 
 /** More than any path moves in that time. */

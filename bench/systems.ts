@@ -35,7 +35,7 @@ export async function startSystems(
   const all: System[] = [await startDirect(site)];
   const skipped: Skipped[] = [];
   // Floors stand for what is possible without a network: over a path the relay alone is the floor.
-  if (isLoopback(site.path)) all.push(...(await startFloors()));
+  if (isLoopback(site.path)) all.push(...(await startFloors(site)));
   all.push(await startSluice(site));
   for (const peer of withPeers ? peers : []) {
     progress.show(`setting up · ${peer.name}`);

@@ -30,7 +30,7 @@ export async function startDirect(site: Site): Promise<System> {
 }
 
 /** Worker and Durable Object without an agent, and with bare WebSockets to one, masked or with a key of zeros as the product. */
-export async function startFloors(): Promise<System[]> {
+export async function startFloors(site: Site): Promise<System[]> {
   const workerd = await startWorkerd({
     entry: file("worker.js"),
     className: "Floor",
@@ -42,7 +42,7 @@ export async function startFloors(): Promise<System[]> {
     binding: "FLOOR",
   });
   const partner = (port: number, mask: string): Program =>
-    Program.node(file("partner.ts"), [String(port), String(SOCKETS), mask]);
+    Program.node(file("partner.ts"), [port, SOCKETS, mask, site.originPort].map(String));
   const zero = partner(workerd.port, "zero");
   const random = partner(masked.port, "random");
   await Promise.all([zero.line(/^ready$/), random.line(/^ready$/)]);
@@ -65,6 +65,8 @@ export async function startFloors(): Promise<System[]> {
   });
   return [
     floor(HELLO, "/hello/0", ["small"]),
+    floor("hello over ws", "/ask/ask", ["small"], zero),
+    floor("hello over ws, from origin", "/ask/fetch", ["small"], zero),
     floor("own chunks, 64 KiB", `/own/${64 * 1024}`, ["download"]),
     floor("own chunks, 256 KiB", `/own/${256 * 1024}`, ["download"]),
     floor(BARE_64, `/bare/${64 * 1024}`, ["download", "upload"], zero),

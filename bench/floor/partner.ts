@@ -1,16 +1,24 @@
 /**
  * The other end of the bare WebSockets of `worker.js`: sends the pattern when told to, checks it when it arrives.
  *
- * Parameters: the port, how many sockets, and "zero" or "random" for the masking key.
+ * Parameters: the port, how many sockets, "zero" or "random" for the masking key, and the origin's port.
  */
+import { Pool } from "undici";
 import { WebSocket } from "ws";
 import { Checker } from "../site/checker.ts";
-import { slice } from "../site/pattern.ts";
+import { slice, smallBody } from "../site/pattern.ts";
 
 /** As much as the agent lets wait for its socket. */
 const FULL_BYTES = 256 * 1024;
 
-const [port = "", sockets = "", mask = ""] = process.argv.slice(2);
+const [port = "", sockets = "", mask = "", origin = ""] = process.argv.slice(2);
+
+const pool = new Pool(`http://127.0.0.1:${origin}`);
+
+async function fetchSmall(id: string): Promise<string> {
+  const { body } = await pool.request({ method: "GET", path: `/small/${id}` });
+  return body.text();
+}
 
 async function open(): Promise<void> {
   const ws = new WebSocket(`ws://127.0.0.1:${port}/`, {
@@ -24,12 +32,16 @@ async function open(): Promise<void> {
       checker.push(data);
       return;
     }
-    const [word, bytes, messageBytes] = data.toString().split(" ");
+    const [word, number, operand = ""] = data.toString().split(" ");
     if (word === "send") {
       stopped = false;
-      send(ws, Number(bytes), Number(messageBytes), () => stopped);
+      send(ws, Number(number), Number(operand), () => stopped);
     } else if (word === "stop") {
       stopped = true;
+    } else if (word === "ask") {
+      ws.send(`${number} ${smallBody(operand)}`);
+    } else if (word === "fetch") {
+      void fetchSmall(operand).then((body) => ws.send(`${number} ${body}`));
     } else if (word === "receive") {
       checker = new Checker();
     } else {

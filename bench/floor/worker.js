@@ -3,6 +3,8 @@
  *
  * Routes, each in front of the origin's paths:
  * `/hello`              a small answer that the object makes itself
+ * `/ask/<word>`         a small answer that the partner makes ("ask"), or gets from the origin ("fetch"): one message
+ *                       each way, a line of text
  * `/own/<chunk>`        bodies that the object makes itself, in chunks of so many bytes
  * `/bare/<message>`     bodies between visitor and WebSocket, in messages of so many bytes, with no framing and no
  *                       flow control: one body at a time has a socket for itself
@@ -15,11 +17,15 @@ export class Floor extends DurableObject {
   #free = this.ctx.getWebSockets();
   /** Who is told of what comes on the others. */
   #users = new Map();
+  /** Who waits for an answer of the partner's, by number. */
+  #asked = new Map();
+  #last = 0;
 
   fetch(request) {
     const [, what, size, ...path] = new URL(request.url).pathname.split("/");
     if (request.headers.get("upgrade") === "websocket") return this.#connect();
     if (what === "hello") return new Response(smallBody(path[1]));
+    if (what === "ask") return this.#ask(size, path[1]);
     if (what === "own") return own(Number(size), Number(path[1]));
     if (path[0] === "upload") return this.#upload(Number(size), request);
     return this.#download(Number(size), Number(path[1]));
@@ -33,7 +39,15 @@ export class Floor extends DurableObject {
   }
 
   webSocketMessage(ws, message) {
-    this.#users.get(ws)?.(message);
+    const user = this.#users.get(ws);
+    if (user !== undefined) {
+      user(message);
+      return;
+    }
+    const space = message.indexOf(" ");
+    const number = Number(message.slice(0, space));
+    this.#asked.get(number)(message.slice(space + 1));
+    this.#asked.delete(number);
   }
 
   webSocketClose(ws, code) {
@@ -50,6 +64,13 @@ export class Floor extends DurableObject {
   #giveBack(ws) {
     this.#users.delete(ws);
     this.#free.push(ws);
+  }
+
+  async #ask(word, id) {
+    const { promise, resolve } = Promise.withResolvers();
+    this.#asked.set(++this.#last, resolve);
+    this.#free[0].send(`${word} ${this.#last} ${id}`);
+    return new Response(await promise);
   }
 
   /** Every message goes on as it is; the sender says "done" in text. */
