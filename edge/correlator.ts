@@ -7,6 +7,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { Budget } from "../codec/budget.ts";
 import { type ErrorCode, errorCodeOf, errors, TunnelError } from "../codec/errors.ts";
+import type { ResponseHead } from "../codec/frame.ts";
 import { PROTOCOL } from "../codec/limits.ts";
 import { Session } from "../codec/session.ts";
 import { type Agent, Agents, isAgentId } from "./agents.ts";
@@ -14,6 +15,7 @@ import { type Attachment, attach, attachmentOf } from "./attachment.ts";
 import { tokenId } from "./auth.ts";
 import { type Env, SOFTWARE } from "./env.ts";
 import { logFault } from "./log.ts";
+import { Lookout } from "./lookout.ts";
 import { Pace } from "./pace.ts";
 import { Pulse } from "./pulse.ts";
 import { codeOf, refusal } from "./refusal.ts";
@@ -42,6 +44,7 @@ export class Correlator extends DurableObject<Env> {
   readonly #waiting = new Waiting(MAX_WAIT_MS, MAX_WAITING);
   readonly #totals = new Totals();
   readonly #pulse = new Pulse(() => this.#beat());
+  readonly #lookout = new Lookout(() => this.#pulse.start());
   readonly #watch: AnswerWatch = {
     totals: this.#totals,
     pace: new Pace(),
@@ -102,15 +105,18 @@ export class Correlator extends DurableObject<Env> {
   async #send(request: Request, route: Route & { kind: "send" }): Promise<Response> {
     this.#totals.requests++;
     const head = requestHead(request, route);
-    const { signal, body } = request;
-    const agent = this.#agents.pick() ?? (await this.#expectAgent(signal));
+    const agent = this.#agents.pick() ?? (await this.#expectAgent(request.signal));
     const exchange = agent.session.open(head);
-    this.#pulse.start();
-    signal.addEventListener("abort", () => exchange.cancel("cancelled"), { once: true });
-    if (body !== null && head.length !== "none") {
-      void sendBody(body, exchange, this.#totals).then(() => this.#over());
+    this.#lookout.begin(exchange, request);
+    if (head.length !== "none" && request.body !== null) {
+      void sendBody(request.body, exchange, this.#totals).then(() => this.#over());
     }
-    const answerHead = await exchange.answer();
+    let answerHead: ResponseHead;
+    try {
+      answerHead = await exchange.answer();
+    } finally {
+      this.#lookout.answered(exchange);
+    }
     try {
       return answer(exchange, answerHead, this.#watch);
     } catch (error) {
@@ -186,7 +192,9 @@ export class Correlator extends DurableObject<Env> {
   /** A request is answered, refused or cut, or its upload is over. */
   #over(cut?: ErrorCode): void {
     if (cut !== undefined) this.#totals.failed(cut);
-    if (this.#agents.streams === 0) this.#pulse.stop();
+    if (this.#agents.streams > 0) return;
+    this.#lookout.stop();
+    this.#pulse.stop();
   }
 }
 

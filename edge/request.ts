@@ -23,30 +23,48 @@ interface Visitor {
   readonly clientIp?: unknown;
 }
 
+/** Fields that are ours to use or to set, as the visitor sent them. */
+interface Own {
+  length?: string;
+  coding?: string;
+  host?: string;
+  connectingIp?: string;
+  forwardedFor?: string;
+  forwardedProto?: string;
+}
+
 /**
  * The head of `request` for the origin.
  * @throws TunnelError `bad-request` when the framing is contradictory or illegal.
  */
 export function requestHead(request: Request, route: Route & { kind: "send" }): RequestHead {
-  const { headers, method } = request;
-  const length = bodyLength(request);
   const visitor = (request.cf ?? {}) as Visitor;
   const accepted = visitor.clientAcceptEncoding;
   const received: string[] = [];
-  for (const [name, value] of headers) {
+  const own: Own = {};
+  // One walk over the fields: each `get()` would be a call into the runtime.
+  // oxlint-disable-next-line unicorn/no-array-for-each -- for-of makes the runtime wrap an iterator for each request
+  request.headers.forEach((value, name) => {
     switch (name) {
       case "content-length":
+        own.length = value;
+        break;
       case "transfer-encoding":
+        own.coding = value;
+        break;
       // The edge answers 100-continue itself, when the body is first read.
       case "expect":
-      case "x-forwarded-for":
       case "x-forwarded-host":
-      case "x-forwarded-proto":
       case "x-forwarded-prefix":
         break;
+      case "x-forwarded-for":
+        own.forwardedFor = value;
+        break;
+      case "x-forwarded-proto":
+        own.forwardedProto = value;
+        break;
       case "host":
-        // workerd builds the URL from it: a slash would move the path that was routed.
-        if (/[/?#@\\\s]/.test(value)) throw new TunnelError("bad-request", "host");
+        own.host = value;
         break;
       case "accept-encoding":
         // Cloudflare rewrites the field and keeps the visitor's own here: the origin must not see offers nobody made.
@@ -55,30 +73,35 @@ export function requestHead(request: Request, route: Route & { kind: "send" }): 
       case "cookie":
         received.push(name, rejoinedCookies(value));
         break;
+      case "cf-connecting-ip":
+        own.connectingIp = value;
+        received.push(name, value);
+        break;
       default:
         received.push(name, value);
     }
+  });
+  // workerd builds the URL from it: a slash would move the path that was routed.
+  if (own.host !== undefined && /[/?#@\\\s]/.test(own.host)) {
+    throw new TunnelError("bad-request", "host");
   }
+  const length = bodyLength(own, request);
   const crossed = crossing(received);
   // Added behind crossing(): a visitor's `Connection: x-forwarded-for` must not remove them.
   if (typeof accepted === "string" && accepted !== "") crossed.push("accept-encoding", accepted);
-  addForwarded(crossed, request, visitor, route.prefix);
-  return { method, path: route.target, headers: crossed, length };
+  addForwarded(crossed, own, request.url, visitor, route.prefix);
+  return { method: request.method, path: route.target, headers: crossed, length };
 }
 
 /** How the body is framed (RFC 9112 section 6.3), with everything ambiguous refused: two readers could read it in two ways. */
-function bodyLength({ headers, body }: Request): BodyLength {
-  const length = headers.get("content-length");
-  const coding = headers.get("transfer-encoding");
-  if (coding !== null && (length !== null || coding.toLowerCase() !== "chunked")) {
+function bodyLength({ length, coding }: Own, request: Request): BodyLength {
+  if (coding !== undefined && (length !== undefined || coding.toLowerCase() !== "chunked")) {
     throw new TunnelError("bad-request", "transfer-encoding");
   }
+  if (length === undefined) return request.body === null ? "none" : "unknown";
   // Repeated fields arrive as "5, 5": refused with all else that is not one plain number.
-  if (length !== null && !/^[0-9]{1,15}$/.test(length)) {
-    throw new TunnelError("bad-request", "content-length");
-  }
-  if (length !== null) return Number(length);
-  return body === null ? "none" : "unknown";
+  if (!/^[0-9]{1,15}$/.test(length)) throw new TunnelError("bad-request", "content-length");
+  return Number(length);
 }
 
 /**
@@ -92,23 +115,25 @@ function rejoinedCookies(value: string): string {
 }
 
 /** What the origin cannot see itself: who asks, by which name, and what was cut off its path. */
-function addForwarded(crossed: string[], request: Request, visitor: Visitor, prefix: string): void {
-  const { headers, url } = request;
+function addForwarded(
+  crossed: string[],
+  own: Own,
+  url: string,
+  visitor: Visitor,
+  prefix: string,
+): void {
   // workerd knows the socket's address; on Cloudflare, which does not say it there, the field is set by Cloudflare.
   const address =
-    typeof visitor.clientIp === "string"
-      ? withoutPort(visitor.clientIp)
-      : headers.get("cf-connecting-ip");
-  const before = headers.get("x-forwarded-for");
-  const path = [before, address].filter((hop) => hop !== null && hop !== "").join(", ");
-  if (path !== "") crossed.push("x-forwarded-for", path);
+    typeof visitor.clientIp === "string" ? withoutPort(visitor.clientIp) : own.connectingIp;
+  const path = [own.forwardedFor, address].filter((hop) => hop !== undefined && hop !== "");
+  if (path.length > 0) crossed.push("x-forwarded-for", path.join(", "));
   // Never the visitor's own x-forwarded-host: password-reset links and caches are poisoned with it.
-  const host = headers.get("host") ?? url.slice(url.indexOf("://") + 3).split("/", 1)[0];
+  const host = own.host ?? url.slice(url.indexOf("://") + 3).split("/", 1)[0];
   if (host) crossed.push("x-forwarded-host", host);
   // A proxy with TLS in front of a self-hosted edge knows better than we do.
-  const proto = headers.get("x-forwarded-proto");
-  const known = proto === "https" || proto === "http";
-  crossed.push("x-forwarded-proto", known ? proto : url.slice(0, url.indexOf(":")));
+  const known = own.forwardedProto === "https" || own.forwardedProto === "http";
+  const proto = known ? own.forwardedProto : undefined;
+  crossed.push("x-forwarded-proto", proto ?? url.slice(0, url.indexOf(":")));
   if (prefix !== "") crossed.push("x-forwarded-prefix", prefix);
 }
 

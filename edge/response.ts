@@ -49,14 +49,17 @@ export function answer(exchange: Exchange, head: ResponseHead, watch: AnswerWatc
   return new Response(new ReadableStream(source, { highWaterMark: 0 }), init);
 }
 
-/** The origin's fields but those that are ours to set. `content-length` follows from the body, except where there is none. */
-function answerHeaders(head: ResponseHead, bodyless: boolean): Headers {
-  const headers = new Headers();
+/**
+ * The origin's fields but those that are ours to set. `content-length` follows from the body, except where there is
+ * none. Pairs, not a Headers: the runtime takes them in one call.
+ */
+function answerHeaders(head: ResponseHead, bodyless: boolean): [string, string][] {
+  const headers: [string, string][] = [];
   const crossed = crossing(head.headers);
   for (let i = 0; i + 1 < crossed.length; i += 2) {
     const name = crossed[i] as string;
     if (!bodyless && name.toLowerCase() === "content-length") continue;
-    headers.append(name, crossed[i + 1] as string);
+    headers.push([name, crossed[i + 1] as string]);
   }
   return headers;
 }
