@@ -4,6 +4,7 @@
  * is loaded only when the command runs, so that the first line is out at once.
  */
 import { Command, CommanderError, Option } from "commander";
+import { BatchedSink } from "./batched-sink.ts";
 import { PROTOCOL } from "../codec/limits.ts";
 import {
   connectConfig,
@@ -169,8 +170,8 @@ type Run = (given: GivenValues, log: Log) => Promise<ExitCode>;
 async function finish(command: Command, run: Run): Promise<void> {
   const log = new Log({
     json: command.getOptionValue("json") === true,
-    stdout: process.stdout,
-    stderr: process.stderr,
+    stdout: new BatchedSink(process.stdout),
+    stderr: new BatchedSink(process.stderr),
     now: Date.now,
   });
   try {

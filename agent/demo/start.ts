@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { get } from "node:http";
 import { Command, CommanderError, Option } from "commander";
+import { BatchedSink } from "../batched-sink.ts";
 import { Agent } from "../agent.ts";
 import { connectConfig, type EdgeConfig, edgeConfig } from "../config.ts";
 import { Log } from "../log.ts";
@@ -114,8 +115,8 @@ const program = new Command("npm start --")
 let exit: ExitCode = exits.clean;
 const log = new Log({
   json: process.argv.includes("--json"),
-  stdout: process.stdout,
-  stderr: process.stderr,
+  stdout: new BatchedSink(process.stdout),
+  stderr: new BatchedSink(process.stderr),
   now: Date.now,
 });
 try {
