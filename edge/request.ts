@@ -170,7 +170,10 @@ export async function sendBody(
     try {
       read = await reader.read(new Uint8Array(buffer));
     } catch {
-      exchange.cancel("cancelled", "the visitor cut the upload");
+      // Unless we have cancelled the read ourselves: then the answer is good, and may still be on its way to the visitor.
+      if (exchange.error === undefined) {
+        exchange.cancel("cancelled", "the visitor cut the upload");
+      }
       return;
     }
     if (read.value === undefined || read.done) break;

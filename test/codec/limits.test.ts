@@ -358,10 +358,10 @@ function scarceGrowthAfter(takenBytes: number): number {
   return credit.windowBytes - before;
 }
 
-/** By how much a body's window grows when half of the budget is used and it is read for so long. */
+/** By how much a body's window grows when three eighths of the budget are used and it is read for so long. */
 function busyGrowthAfter(ms: number): number {
   const budget = new Budget();
-  budget.reserve(BUDGET_BYTES / 2);
+  budget.reserve((BUDGET_BYTES / 8) * 3);
   const credit = new ReceiveCredit(budget, budget.admit(), 0);
   const before = credit.windowBytes;
   for (let now = 1; now <= ms; now++) {
