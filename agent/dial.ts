@@ -14,6 +14,7 @@ import { MAX_MESSAGE_BYTES, MAX_STREAMS, PROTOCOL, REQUEST_CREDIT_BYTES } from "
 import { Session, type Transport } from "../codec/session.ts";
 import { retryAfterMs } from "./backoff.ts";
 import { isLoopback } from "./config.ts";
+import { MessagePool } from "./message-pool.ts";
 import { SOFTWARE } from "./software.ts";
 
 /** How long the upgrade, and then the edge's HELLO, may take. */
@@ -74,6 +75,7 @@ export class Dial implements Transport {
   readonly #session: Session;
   readonly #settle: (ending: Ending) => void;
   readonly #timers: NodeJS.Timeout[] = [];
+  readonly #pool = new MessagePool();
   #pongDue: NodeJS.Timeout | undefined;
   /** What went wrong, for the close event, which itself says little. */
   #fault: { readonly code: ErrorCode; readonly note: string } | undefined;
@@ -118,7 +120,10 @@ export class Dial implements Transport {
   }
 
   send(message: Uint8Array): void {
-    this.#ws.send(message, { binary: true }, this.#onSent);
+    this.#ws.send(message, { binary: true }, () => {
+      this.#pool.give(message);
+      this.#onSent();
+    });
   }
 
   close(code: number, reason: string): void {
@@ -136,8 +141,7 @@ export class Dial implements Transport {
   }
 
   allocate(bytes: number): Uint8Array {
-    // Not from Node's pool: a message that waits would keep 64 KiB of others' memory alive.
-    return Buffer.allocUnsafeSlow(bytes);
+    return this.#pool.take(bytes);
   }
 
   #open(): WebSocket {
@@ -191,12 +195,12 @@ export class Dial implements Transport {
   }
 
   /** The socket took bytes: the peer reads, or the kernel still has room. */
-  readonly #onSent = (): void => {
+  #onSent(): void {
     if (!this.#wasFull || this.#ws.bufferedAmount >= FULL_BYTES) return;
     this.#wasFull = false;
     this.#heard();
     this.#session.flush();
-  };
+  }
 
   #heard(): void {
     if (this.#pongDue === undefined) return;

@@ -6,14 +6,18 @@
  * what is beyond that would only wait in queues.
  */
 import { assert } from "./assert.ts";
-import type { Budget } from "./budget.ts";
+import type { Budget, Reader } from "./budget.ts";
 import {
   BUSY_WINDOW_BYTES,
+  INITIAL_WINDOW_BYTES,
   MAX_CREDIT_BYTES,
   MIN_RTT_MS,
   PROVEN_READER_BYTES,
   STEADY_READER_MS,
 } from "./limits.ts";
+
+/** After so many epochs without a rise the rate is the path's or the reader's, not the window's (BBR has the same rule). */
+const FLAT_EPOCHS = 3;
 
 /** The sender's side. */
 export class SendCredit {
@@ -53,6 +57,10 @@ export class ReceiveCredit {
   #closed = false;
   #epochStartMs: number;
   #epochTakenBytes = 0;
+  /** The rate of consumption: the best of late, forgotten by a tenth an epoch. */
+  #bytesPerMs = 0;
+  /** For how many epochs the rate has not risen by a quarter. */
+  #flatEpochs = 0;
 
   /** `windowBytes` is reserved in `budget` already, and the sender knows of it. */
   constructor(budget: Budget, windowBytes: number, nowMs: number) {
@@ -100,8 +108,9 @@ export class ReceiveCredit {
   }
 
   /**
-   * Once an epoch: twice what was consumed in a round trip is the window that keeps the sender busy. A reader held up
-   * by its window consumes one window a round trip, so the window doubles until the reader or the path is the limit.
+   * Once an epoch the window becomes a multiple of what is consumed in a round trip: of three while the rate still
+   * rises from epoch to epoch, because a reader held up by its window shows only what that let through; of two when
+   * it does not, which keeps the sender busy and what waits on the path short.
    * An epoch is a round trip while memory is plentiful; else it is long enough to tell readers from those that only
    * fill the buffers on their way.
    */
@@ -111,20 +120,25 @@ export class ReceiveCredit {
     const elapsedMs = nowMs - this.#epochStartMs;
     const epochMs = this.#budget.plentiful ? rttMs : Math.max(rttMs, STEADY_READER_MS);
     if (elapsedMs < epochMs) return;
-    const target = Math.ceil((2 * this.#epochTakenBytes * rttMs) / elapsedMs);
-    if (target > this.#windowBytes) {
-      const reader =
-        this.#takenBytes >= PROVEN_READER_BYTES
-          ? "proven"
-          : elapsedMs >= STEADY_READER_MS
-            ? "steady"
-            : "new";
-      this.#windowBytes += this.#budget.grow(this.#windowBytes, target, reader);
-    } else if (this.#budget.scarce) {
-      this.#shrink(Math.max(target, BUSY_WINDOW_BYTES));
-    }
+    const bytesPerMs = this.#epochTakenBytes / elapsedMs;
     this.#epochStartMs = nowMs;
     this.#epochTakenBytes = 0;
+    this.#flatEpochs = bytesPerMs >= 1.25 * this.#bytesPerMs ? 0 : this.#flatEpochs + 1;
+    this.#bytesPerMs = Math.max(bytesPerMs, 0.9 * this.#bytesPerMs);
+    const rising = this.#flatEpochs < FLAT_EPOCHS;
+    const target = Math.ceil((rising ? 3 : 2) * this.#bytesPerMs * rttMs);
+    if (target > this.#windowBytes) {
+      this.#windowBytes += this.#budget.grow(this.#windowBytes, target, this.#reader(elapsedMs));
+    } else if (!rising && 1.25 * target < this.#windowBytes) {
+      const least = this.#budget.scarce ? BUSY_WINDOW_BYTES : INITIAL_WINDOW_BYTES;
+      this.#shrink(Math.max(target, least));
+    }
+  }
+
+  /** What is known of the reader after an epoch of `elapsedMs`. */
+  #reader(elapsedMs: number): Reader {
+    if (this.#takenBytes >= PROVEN_READER_BYTES) return "proven";
+    return elapsedMs >= STEADY_READER_MS ? "steady" : "new";
   }
 
   /** Gives up what of the window is neither granted nor buffered, down to `floorBytes`. */

@@ -83,8 +83,8 @@ export const MIN_RTT_MS = 5;
 /** Control frames that may wait for a peer that does not read: a few for each stream it may open. Beyond it the session ends. */
 export const MAX_QUEUED_FRAMES = 10_000;
 
-/** Bytes of one body that wait for a turn before its writer is asked to pause. */
-export const OUTBOX_BYTES = 128 * KiB;
+/** Bytes of one body that wait for a turn before its writer is asked to pause: two full messages, so that one is always ready. */
+export const OUTBOX_BYTES = 512 * KiB;
 
 /** A peer that was silent this long while streams are open is asked for a sign of life (PING). */
 export const PING_AFTER_MS = 10_000;

@@ -216,13 +216,17 @@ describe("a window on a path", () => {
     );
   });
 
-  test("stays when memory is plenty, however slow its reader has become", () => {
+  test("shrinks with its reader though memory is plenty, but not below a new body's, and grows again", () => {
     const path = new PathSimulation({ budget: new Budget(), bytesPerMs: 50_000, rttMs: 40 });
     path.run(1000);
     const wide = path.credit.windowBytes;
     path.readBytesPerMs = 400;
     path.run(10_000);
-    expect(path.credit.windowBytes).toBe(wide);
+    expect(path.credit.windowBytes).toBeGreaterThanOrEqual(INITIAL_WINDOW_BYTES);
+    expect(path.credit.windowBytes).toBeLessThan(4 * INITIAL_WINDOW_BYTES);
+    path.readBytesPerMs = Number.POSITIVE_INFINITY;
+    path.run(2000);
+    expect(path.credit.windowBytes).toBeGreaterThan(0.8 * wide);
   });
 
   test("is the same size for a reader in large bites as for one in small ones, within a factor of two", () => {
