@@ -2,7 +2,6 @@
  * Charts as SVG, written by hand. Their colours are legible on white and on black, and they have no background.
  */
 import type { Kind, Series } from "./row.ts";
-import { number } from "./report.ts";
 
 export interface Axis {
   readonly label: string;
@@ -169,7 +168,7 @@ function gridX(axis: Axis, { place, ticks }: Scale): string[] {
   return [
     ...ticks.map((tick) => {
       const x = fix(place(tick));
-      return `<path d="M${x} ${TOP}V${HEIGHT - BOTTOM}" stroke="${INK}" stroke-width="0.5" opacity="0.35"/>${text(place(tick), HEIGHT - BOTTOM + 18, number(tick), "middle")}`;
+      return `<path d="M${x} ${TOP}V${HEIGHT - BOTTOM}" stroke="${INK}" stroke-width="0.5" opacity="0.35"/>${text(place(tick), HEIGHT - BOTTOM + 18, short(tick), "middle")}`;
     }),
     text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, axis.label, "middle"),
   ];
@@ -179,7 +178,7 @@ function gridY(axis: Axis, { place, ticks }: Scale): string[] {
   return [
     ...ticks.map((tick) => {
       const y = fix(place(tick));
-      return `<path d="M${LEFT} ${y}H${WIDTH - RIGHT}" stroke="${INK}" stroke-width="0.5" opacity="0.35"/>${text(LEFT - 8, place(tick) + 4, number(tick), "end")}`;
+      return `<path d="M${LEFT} ${y}H${WIDTH - RIGHT}" stroke="${INK}" stroke-width="0.5" opacity="0.35"/>${text(LEFT - 8, place(tick) + 4, short(tick), "end")}`;
     }),
     text(LEFT - 8, TOP - 12, axis.label, "start"),
   ];
@@ -203,6 +202,11 @@ function frame(title: string, parts: readonly string[]): string {
     `<text x="${LEFT - 8}" y="18" fill="${INK}" font-size="14" font-weight="600">${escape(title)}</text>\n` +
     `${parts.join("\n")}\n</svg>\n`
   );
+}
+
+/** A tick's number: ticks are round. */
+function short(tick: number): string {
+  return Number(tick.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 6 });
 }
 
 function fix(value: number): string {
