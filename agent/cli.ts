@@ -3,6 +3,7 @@
  * The command line: flags to configuration, signals to drain, ends to exit codes. What a command does is elsewhere, and
  * is loaded only when the command runs, so that the first line is out at once.
  */
+import "./young-heap.ts";
 import { Command, CommanderError, Option } from "commander";
 import { BatchedSink } from "./batched-sink.ts";
 import { PROTOCOL } from "../codec/limits.ts";

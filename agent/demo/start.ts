@@ -2,6 +2,7 @@
  * `npm start`: the edge in workerd, a demo origin, and an agent between them, in one terminal. The same code as
  * `agent edge` and `agent connect`, and one request through the tunnel as proof.
  */
+import "../young-heap.ts";
 import { randomBytes } from "node:crypto";
 import { get } from "node:http";
 import { Command, CommanderError, Option } from "commander";
