@@ -156,6 +156,14 @@ export class OutgoingBody<Owner = unknown> {
   }
 
   /**
+   * A promise of the writer: whatever it writes at the offset HEADROOM_BYTES of a buffer is alone in that buffer, which
+   * nobody looks at again. Then a message can be made of it where it lies, without a copy.
+   */
+  set headroom(given: boolean) {
+    this.#stream.outbox.headroom = given;
+  }
+
+  /**
    * Queues bytes, which are not copied and must be left alone afterwards. Returns whether more may follow at once;
    * when not, wait for `ready()`. After a cancel the bytes are dropped.
    */

@@ -55,7 +55,13 @@ export type Frame =
       readonly head: RequestHead;
     }
   | { readonly kind: "response"; readonly stream: number; readonly head: ResponseHead }
-  | { readonly kind: "data"; readonly stream: number; readonly bytes: Uint8Array }
+  | {
+      readonly kind: "data";
+      readonly stream: number;
+      readonly bytes: Uint8Array;
+      /** Not on the wire: what lies before `bytes` in its buffer is free for the frame's header. See `OutgoingBody.headroom`. */
+      readonly headroom?: true;
+    }
   | { readonly kind: "end"; readonly stream: number; readonly trailers: HeaderList }
   | {
       readonly kind: "cancel";

@@ -20,6 +20,9 @@ export const MESSAGE_TARGET_BYTES = 256 * KiB;
 /** The largest payload of one DATA frame that a receiver accepts. */
 export const MAX_DATA_BYTES = 256 * KiB;
 
+/** The longest header of a DATA frame: array, kind, uint32 stream, bin32 length. A reader that leaves so much free in front spares a copy. */
+export const HEADROOM_BYTES = 12;
+
 /** The DATA payload a sender cuts when one stream alone is ready: the size of a socket read on either end. */
 export const ALONE_DATA_BYTES = 64 * KiB;
 

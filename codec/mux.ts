@@ -300,7 +300,9 @@ export class Mux<Owner> {
     }
     const bytes = outbox.cut(this.#turns.frameBytes);
     this.#turns.sent(bytes.length);
-    return { kind: "data", stream: stream.id, bytes };
+    return outbox.headroom
+      ? { kind: "data", stream: stream.id, bytes, headroom: true }
+      : { kind: "data", stream: stream.id, bytes };
   }
 
   #accept(

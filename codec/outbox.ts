@@ -10,6 +10,8 @@ import { Queue } from "./queue.ts";
 export class Outbox {
   readonly credit: SendCredit;
   state: HalfState = "idle";
+  /** See `OutgoingBody.headroom`. */
+  headroom = false;
   #length: BodyLength = "unknown";
   #writtenBytes = 0;
   #queuedBytes = 0;

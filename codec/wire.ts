@@ -13,6 +13,7 @@ import type { BodyLength, Frame, FrameKind, HeaderList } from "./frame.ts";
 import { headersFault, requestFault, responseFault } from "./head.ts";
 import { isHeaderValue } from "./headers.ts";
 import {
+  HEADROOM_BYTES,
   MAX_CREDIT_BYTES,
   MAX_DATA_BYTES,
   MAX_HEAD_BYTES,
@@ -40,9 +41,6 @@ export const frameKinds = {
 /** Kinds from here on are extensions: an end that does not know one ignores the frame. Unknown ones below are errors. */
 export const FIRST_EXTENSION_KIND = 64;
 
-/** The longest header of a DATA frame: array, kind, uint32 stream, bin32 length. */
-const MAX_DATA_HEADER_BYTES = 12;
-
 const encoder = new Encoder();
 const decoder = new Decoder({
   maxStrLength: MAX_HEAD_BYTES,
@@ -65,7 +63,7 @@ export class MessageWriter {
   add(frame: Frame): void {
     if (frame.kind === "data") {
       this.#parts.push(frame);
-      this.#bytes += MAX_DATA_HEADER_BYTES + frame.bytes.length;
+      this.#bytes += HEADROOM_BYTES + frame.bytes.length;
     } else {
       const encoded = encoder.encode(fieldsOf(frame));
       this.#parts.push(encoded);
@@ -80,7 +78,11 @@ export class MessageWriter {
     this.#parts = [];
     this.#bytes = 0;
     const [only] = parts;
-    if (parts.length === 1 && only instanceof Uint8Array) return only;
+    if (parts.length === 1 && only !== undefined) {
+      if (only instanceof Uint8Array) return only;
+      // Cut from a chunk's beginning, that is: what lies before a later piece is the piece before it.
+      if (only.headroom === true && only.bytes.byteOffset === HEADROOM_BYTES) return inPlace(only);
+    }
     const message = allocate(capacity);
     let at = 0;
     for (const part of parts) {
@@ -95,6 +97,16 @@ export class MessageWriter {
   }
 }
 
+/** The message of one DATA frame whose header is written in front of its bytes, where they lie. */
+function inPlace({ stream, bytes }: Frame & { kind: "data" }): Uint8Array {
+  const header = new Uint8Array(HEADROOM_BYTES);
+  const size = writeDataHeader(header, 0, stream, bytes.length);
+  const start = bytes.byteOffset - size;
+  const message = new Uint8Array(bytes.buffer, start, size + bytes.length);
+  message.set(header.subarray(0, size));
+  return message;
+}
+
 /** Writes one DATA frame into `target` at `at`, in msgpack's shortest form; returns the position behind it. */
 export function writeData(
   target: Uint8Array,
@@ -102,6 +114,12 @@ export function writeData(
   stream: number,
   bytes: Uint8Array,
 ): number {
+  const payloadAt = writeDataHeader(target, at, stream, bytes.length);
+  target.set(bytes, payloadAt);
+  return payloadAt + bytes.length;
+}
+
+function writeDataHeader(target: Uint8Array, at: number, stream: number, size: number): number {
   target[at++] = 0x93;
   target[at++] = frameKinds.data;
   if (stream < 0x80) {
@@ -120,7 +138,6 @@ export function writeData(
     target[at++] = stream >>> 8;
     target[at++] = stream;
   }
-  const size = bytes.length;
   if (size < 0x100) {
     target[at++] = 0xc4;
     target[at++] = size;
@@ -135,8 +152,7 @@ export function writeData(
     target[at++] = size >>> 8;
     target[at++] = size;
   }
-  target.set(bytes, at);
-  return at + size;
+  return at;
 }
 
 function fieldsOf(frame: Exclude<Frame, { kind: "data" }>): unknown[] {

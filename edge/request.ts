@@ -8,6 +8,7 @@ import { TunnelError } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
 import type { BodyLength, RequestHead } from "../codec/frame.ts";
 import { crossing } from "../codec/headers.ts";
+import { HEADROOM_BYTES } from "../codec/limits.ts";
 import type { Route } from "./route.ts";
 import type { Totals } from "./totals.ts";
 
@@ -153,11 +154,12 @@ export async function sendBody(
   totals: Totals,
 ): Promise<void> {
   const { outgoing, request } = exchange;
+  outgoing.headroom = true;
   const reader = body.getReader({ mode: "byob" });
   // A read that waits for a slow visitor must not outlive the exchange.
   exchange.onCancel = () => void reader.cancel().catch(() => undefined);
   let leftBytes = typeof request.length === "number" ? request.length : Number.POSITIVE_INFINITY;
-  let buffer = new ArrayBuffer(Math.min(leftBytes, READ_BYTES));
+  let buffer = new ArrayBuffer(HEADROOM_BYTES + Math.min(leftBytes, READ_BYTES));
   while (leftBytes > 0) {
     try {
       await outgoing.ready();
@@ -168,7 +170,7 @@ export async function sendBody(
     }
     let read: ReadableStreamReadResult<Uint8Array>;
     try {
-      read = await reader.read(new Uint8Array(buffer));
+      read = await reader.read(new Uint8Array(buffer, HEADROOM_BYTES));
     } catch {
       // Unless we have cancelled the read ourselves: then the answer is good, and may still be on its way to the visitor.
       if (exchange.error === undefined) {
@@ -185,7 +187,7 @@ export async function sendBody(
       buffer = value.buffer as ArrayBuffer;
     } else {
       outgoing.write(value);
-      buffer = new ArrayBuffer(Math.min(leftBytes, READ_BYTES));
+      buffer = new ArrayBuffer(HEADROOM_BYTES + Math.min(leftBytes, READ_BYTES));
     }
   }
   outgoing.end();

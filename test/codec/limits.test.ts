@@ -7,6 +7,7 @@ import { errors, TunnelError } from "../../codec/errors.ts";
 import type { Frame, RequestHead, ResponseHead } from "../../codec/frame.ts";
 import * as limits from "../../codec/limits.ts";
 import { Mux } from "../../codec/mux.ts";
+import { MessageWriter } from "../../codec/wire.ts";
 import { agentHello, edgeHello, framesOf, messageOf, sessionEnd } from "../support/pair.ts";
 
 const get: RequestHead = { method: "GET", path: "/", headers: [], length: "none" };
@@ -123,6 +124,11 @@ const sides: Record<keyof typeof limits, readonly [at: () => void, beyond: () =>
     () => expect(refusalOf(3, 1, new Uint8Array(limits.MAX_DATA_BYTES))).toBeUndefined(),
     () =>
       expect(refusalOf(3, 1, new Uint8Array(limits.MAX_DATA_BYTES + 1))).toBe("frame-too-large"),
+  ],
+  HEADROOM_BYTES: [
+    () => expect(headroomLeft(limits.MAX_STREAM_ID, limits.MAX_DATA_BYTES)).toBe(0),
+    // A smaller header leaves some of it.
+    () => expect(headroomLeft(limits.MAX_STREAM_ID, 0xffff)).toBe(2),
   ],
   ALONE_DATA_BYTES: [
     () => expect(Math.max(...dataSizes(1))).toBe(limits.ALONE_DATA_BYTES),
@@ -339,6 +345,21 @@ function windowSides(windowBytes: number, usedBytes: number): readonly [() => vo
     () => expect(begin().receive(windowBytes)).toBe(true),
     () => expect(begin().receive(windowBytes + 1)).toBe(false),
   ];
+}
+
+/** The bytes in front of a message that was made where its data lay, of the headroom that the data had. */
+function headroomLeft(stream: number, size: number): number {
+  const bytes = new Uint8Array(
+    new ArrayBuffer(limits.HEADROOM_BYTES + size),
+    limits.HEADROOM_BYTES,
+  );
+  const writer = new MessageWriter();
+  writer.add({ kind: "data", stream, bytes, headroom: true });
+  const message = writer.take(() => {
+    throw new Error("nothing is copied");
+  });
+  expect(message.buffer).toBe(bytes.buffer);
+  return message.byteOffset;
 }
 
 /** By how much a window grows that was consumed `takenBytes` of while a quarter of the budget was free. */

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { TunnelError } from "../../codec/errors.ts";
 import type { Frame } from "../../codec/frame.ts";
-import { MAX_DATA_BYTES, MAX_STREAM_ID } from "../../codec/limits.ts";
+import { HEADROOM_BYTES, MAX_DATA_BYTES, MAX_STREAM_ID } from "../../codec/limits.ts";
 import { frameKinds, MessageReader, MessageWriter, writeData } from "../../codec/wire.ts";
 import { dataBytes, dataFrame, frame, patterned, streamId } from "../support/arbitraries.ts";
 import { framesOf, messageOf } from "../support/pair.ts";
@@ -528,5 +528,44 @@ describe("a reader", () => {
 
   test("of an empty message gives nothing", () => {
     expect(framesOf(new Uint8Array(0))).toEqual([]);
+  });
+});
+
+describe("data with headroom", () => {
+  const written = (bytes: Uint8Array, headroom: boolean, before: Frame[] = []): Uint8Array => {
+    const writer = new MessageWriter();
+    for (const frame of before) writer.add(frame);
+    writer.add({ kind: "data", stream: 300, bytes, ...(headroom ? { headroom: true } : {}) });
+    return writer.take((size) => new Uint8Array(size));
+  };
+  const inBuffer = (offset: number): Uint8Array => {
+    const bytes = new Uint8Array(new ArrayBuffer(offset + 70_000), offset);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = i % 251;
+    return bytes;
+  };
+
+  test("becomes the same message as without, in the memory where it lies", () => {
+    const bytes = inBuffer(HEADROOM_BYTES);
+    const copied = written(bytes.slice(), false);
+    const message = written(bytes, true);
+    expect(Buffer.compare(message, copied)).toBe(0);
+    expect(message.buffer).toBe(bytes.buffer);
+  });
+
+  test.each([0, HEADROOM_BYTES - 1, HEADROOM_BYTES + 1, HEADROOM_BYTES + 65_536])(
+    "is copied when it lies at %i, where what is in front may be somebody's data",
+    (offset) => {
+      const bytes = inBuffer(offset);
+      const front = new Uint8Array(bytes.buffer, 0, offset).fill(7);
+      const message = written(bytes, true);
+      expect(message.buffer).not.toBe(bytes.buffer);
+      expect(front.every((byte) => byte === 7)).toBe(true);
+      expect(Buffer.compare(message, written(bytes.slice(), false))).toBe(0);
+    },
+  );
+
+  test("is copied when it shares its message", () => {
+    const bytes = inBuffer(HEADROOM_BYTES);
+    expect(written(bytes, true, [{ kind: "ping", token: 1 }]).buffer).not.toBe(bytes.buffer);
   });
 });
