@@ -78,6 +78,23 @@ describe("a visitor who goes away reaches the origin at once", () => {
     expect((await received.gone()) - left).toBeLessThan(AT_ONCE_MS);
   });
 
+  test("with RST, just before the answer begins", async () => {
+    tunnel.origin.on("/late", () => {});
+    const late = Array.from({ length: 20 }, async (_, i) => {
+      const arrival = tunnel.origin.next(({ target }) => target === `/late?${i}`);
+      const visitor = await Visitor.connect(tunnel.through);
+      visitor.request({ target: `/late?${i}` });
+      const received = await arrival;
+      visitor.reset();
+      await new Promise((resolve) => setTimeout(resolve, i));
+      const written = performance.now();
+      received.response.writeHead(200).write("late");
+      return (await received.gone()) - written;
+    });
+
+    for (const took of await Promise.all(late)) expect(took).toBeLessThan(AT_ONCE_MS);
+  });
+
   test.for(["in chunks", "with a length"])("in the middle of an upload %s", async (framing) => {
     const field =
       framing === "in chunks"

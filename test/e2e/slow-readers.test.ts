@@ -1,16 +1,17 @@
 /**
  * Visitors who stop reading: they hold up nobody, and what Sluice keeps for them stays small.
  *
- * Memory is bounded by these tests; speed beside stalled visitors is reported, because a shared machine decides it too.
+ * 500 of them on the loopback fill the kernel as well: 4 MiB of send buffer each is more than `net.ipv4.tcp_mem` grants
+ * on most machines, and then the kernel drops segments of every connection, the tunnel's own included. Memory is
+ * bounded at 500, therefore, but speed at 100; what it was at 500 is told, and whether the kernel was the limit.
  */
+import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Received } from "../support/origin.ts";
 import { PeakMemory, procfs } from "../support/memory.ts";
 import { Visitor } from "../support/raw-http.ts";
 import { poll } from "../support/until.ts";
-import { useTunnel } from "../support/use-tunnel.ts";
-
-const tunnel = useTunnel({ agent: ["--concurrency", "1024"] });
+import { type Tunnel, useTunnel } from "../support/use-tunnel.ts";
 
 const MiB = 1024 * 1024;
 const block = Buffer.alloc(64 * 1024, "x");
@@ -31,21 +32,23 @@ function pour({ response }: Received, bytes: number): void {
   more();
 }
 
-const stalled: Visitor[] = [];
+const stalled: { readonly visitor: Visitor; readonly received: Received }[] = [];
 afterEach(async () => {
-  const from = tunnel.origin.log.filter((received) => received.target === "/large");
-  for (const visitor of stalled.splice(0)) visitor.reset();
-  await Promise.all(from.map(async (received) => received.gone()));
+  await Promise.all(
+    stalled.splice(0).map(async ({ visitor, received }) => {
+      visitor.reset();
+      await received.gone();
+    }),
+  );
 });
 
-/** So many visitors who ask for 1 GiB, read its head, and then nothing more. */
-async function stall(count: number): Promise<void> {
-  tunnel.origin.on("/large", (received) => pour(received, 1024 * MiB));
-  const from = tunnel.origin.log.length;
+/** So many visitors more who ask for 1 GiB, read its head, and then nothing. */
+async function stall({ origin, through }: Tunnel, count: number): Promise<void> {
+  origin.on("/large", (received) => pour(received, 1024 * MiB));
+  const from = origin.log.length;
   const visitors = await Promise.all(
-    Array.from({ length: count }, async () => Visitor.connect(tunnel.through)),
+    Array.from({ length: count }, async () => Visitor.connect(through)),
   );
-  stalled.push(...visitors);
   await Promise.all(
     visitors.map(async (visitor) => {
       visitor.begin("GET", "/large", [], false);
@@ -53,26 +56,32 @@ async function stall(count: number): Promise<void> {
       visitor.socket.pause();
     }),
   );
-  // Every buffer on the way is full when the origin can write no more.
-  const asked = tunnel.origin.log.slice(from);
+  const asked = origin.log.slice(from);
+  // Which visitor is whose request does not matter: they all leave together.
+  visitors.forEach((visitor, i) => {
+    const received = asked[i];
+    if (received !== undefined) stalled.push({ visitor, received });
+  });
+  // Every buffer on the way is full when the origin can write no more, for as long as a lost segment takes and longer.
   let before = -1;
+  let stillFor = 0;
   await poll(
     () => {
       let written = 0;
       for (const { response } of asked) written += response.socket?.bytesWritten ?? 0;
-      const still = written === before;
+      stillFor = written === before ? stillFor + 1 : 0;
       before = written;
-      return still;
+      return stillFor === 3;
     },
     "the origin being held back",
     120_000,
-    1000,
+    500,
   );
 }
 
 /** The median time of small requests, one after the other on one connection, in milliseconds. */
-async function smallRequestMs(count: number): Promise<number> {
-  const visitor = await Visitor.connect(tunnel.through);
+async function smallRequestMs({ through }: Tunnel, count: number): Promise<number> {
+  const visitor = await Visitor.connect(through);
   const times: number[] = [];
   for (let i = 0; i < count; i++) {
     const at = performance.now();
@@ -84,33 +93,49 @@ async function smallRequestMs(count: number): Promise<number> {
   return times.sort((a, b) => a - b)[count >> 1] ?? Number.NaN;
 }
 
-/** The speed of one download, in MiB a second. */
-async function downloadSpeed(mebibytes: number): Promise<number> {
-  tunnel.origin.on("/fast", (received) => pour(received, mebibytes * MiB));
-  const visitor = await Visitor.connect(tunnel.through);
+/** The speed of one download of 512 MiB, or of as much of it as comes in five seconds, in MiB a second. */
+async function downloadSpeed({ origin, through }: Tunnel): Promise<number> {
+  origin.on("/fast", (received) => pour(received, 512 * MiB));
+  const visitor = await Visitor.connect(through);
   const at = performance.now();
   visitor.begin("GET", "/fast", [], false);
-  const answer = await visitor.answer(120_000);
-  visitor.leave();
-  expect([answer.bodyBytes, answer.ended]).toEqual([mebibytes * MiB, "complete"]);
-  return mebibytes / ((performance.now() - at) / 1000);
+  await poll(
+    () => visitor.bodyBytes === 512 * MiB || performance.now() - at > 5000,
+    "the time being over",
+  );
+  const seconds = (performance.now() - at) / 1000;
+  const mebibytes = visitor.bodyBytes / MiB;
+  visitor.reset();
+  return mebibytes / seconds;
 }
 
+/** Whether the kernel's memory for TCP is above the mark from which on it refuses more (tcp(7), `tcp_mem`). */
+function kernelIsFull(): boolean {
+  const [, pressurePages] = readFileSync("/proc/sys/net/ipv4/tcp_mem", "utf8").split("\t");
+  const pages = /^TCP: .* mem (\d+)$/m.exec(readFileSync("/proc/net/sockstat", "utf8"))?.[1];
+  return Number(pages) >= Number(pressurePages);
+}
+
+const whole = (value: number): string => value.toFixed(0);
+
 describe.runIf(procfs)("a visitor who stops reading 1 GiB", () => {
+  const tunnel = useTunnel();
+
   test("costs edge and agent less than 16 MiB each, and small requests nothing", async ({
     annotate,
   }) => {
     // Before anything is measured both ends have grown to what busy ends are.
-    await downloadSpeed(256);
-    const idleMs = await smallRequestMs(300);
+    await downloadSpeed(tunnel);
+    const idleMs = await smallRequestMs(tunnel, 300);
     const edge = new PeakMemory(tunnel.edge.workerdPid);
     const agent = new PeakMemory(tunnel.agent.pid);
 
-    await stall(1);
-    const besideMs = await smallRequestMs(300);
+    await stall(tunnel, 1);
+    const besideMs = await smallRequestMs(tunnel, 300);
     const grown = { edge: edge.stop(), agent: agent.stop() };
     await annotate(
-      `small request: ${idleMs.toFixed(2)} ms idle, ${besideMs.toFixed(2)} ms beside; grown by ${JSON.stringify(grown)} MiB`,
+      `small request: ${idleMs.toFixed(2)} ms idle, ${besideMs.toFixed(2)} ms beside; ` +
+        `edge grown by ${whole(grown.edge)} MiB, agent by ${whole(grown.agent)}`,
     );
 
     expect(grown.edge).toBeLessThan(16);
@@ -119,26 +144,37 @@ describe.runIf(procfs)("a visitor who stops reading 1 GiB", () => {
   }, 120_000);
 });
 
+describe.runIf(procfs)("100 visitors who stop reading", () => {
+  const tunnel = useTunnel({ agent: ["--concurrency", "1024"] });
+
+  test("leave a fast download more than half of its speed", async ({ annotate }) => {
+    await downloadSpeed(tunnel);
+    const alone = await downloadSpeed(tunnel);
+    await stall(tunnel, 100);
+    const beside = await downloadSpeed(tunnel);
+    await annotate(`download: ${whole(alone)} MiB/s alone, ${whole(beside)} MiB/s beside`);
+
+    expect(beside).toBeGreaterThan(alone / 2);
+  }, 120_000);
+});
+
 describe.runIf(procfs)("500 visitors who stop reading", () => {
-  test("cost the edge less than 160 MiB, and a fast download beside them goes on", async ({
-    annotate,
-  }) => {
-    const alone = await downloadSpeed(512);
+  const tunnel = useTunnel({ agent: ["--concurrency", "1024"] });
+
+  test("cost an edge that has just started less than 160 MiB", async ({ annotate }) => {
+    await smallRequestMs(tunnel, 10);
     const edge = new PeakMemory(tunnel.edge.workerdPid);
     const agent = new PeakMemory(tunnel.agent.pid);
-
-    await stall(500);
-    const held = edge.growth;
-    const beside = await downloadSpeed(512);
-    const smallMs = await smallRequestMs(100);
+    await stall(tunnel, 500);
     const grown = { edge: edge.stop(), agent: agent.stop() };
+    const beside = await downloadSpeed(tunnel);
     await annotate(
-      `download: ${alone.toFixed(0)} MiB/s alone, ${beside.toFixed(0)} MiB/s beside (${(beside / alone).toFixed(2)}); ` +
-        `small request: ${smallMs.toFixed(2)} ms; edge grown by ${held.toFixed(0)} MiB, then ${grown.edge.toFixed(0)}; agent by ${grown.agent.toFixed(0)}`,
+      `edge grown by ${whole(grown.edge)} MiB, agent by ${whole(grown.agent)}; ` +
+        `download beside: ${whole(beside)} MiB/s${kernelIsFull() ? ", but the kernel's memory for TCP is full" : ""}`,
     );
 
     expect(grown.edge).toBeLessThan(160);
-    expect(grown.agent).toBeLessThan(160);
-    expect(beside).toBeGreaterThan(0);
-  }, 300_000);
+    // A read of the origin's socket and a full queue each, and garbage.
+    expect(grown.agent).toBeLessThan(256);
+  }, 180_000);
 });
