@@ -47,6 +47,8 @@ export class Serve {
     let cancelled: TunnelError | undefined;
     exchange.onCancel = (error) => {
       cancelled = error;
+      // What has arrived of its body may still wait for a reader, who will not come.
+      exchange.cancel(error.code);
       // A signal that aborts a running task would free its slot before the origin is done: only a waiting one gets it.
       if (replay === undefined) waiting.abort();
       else replay.cancel(error);

@@ -61,6 +61,36 @@ test("an exchange that is cancelled while it waits leaves the queue and never re
   expect(server.log.map(({ target }) => target)).toEqual(["/first", "/last"]);
 });
 
+test.each([
+  ["waits for its turn", 1],
+  ["waits for its connection to the origin", 2],
+])("the body of an exchange that is cancelled while it %s is let go of", async (_when, slots) => {
+  const replayed = new Watch();
+  let replays = 0;
+  const serve = new Serve({
+    concurrency: slots,
+    finished: () => replayed.changed(),
+    origin: {
+      // An origin that takes nothing of a body.
+      replay: () => {
+        replays++;
+        replayed.changed();
+        const { promise, resolve } = Promise.withResolvers<Outcome>();
+        const outcome = { status: 499, bytesIn: 0, bytesOut: 0, outcome: "cancelled" } as const;
+        return { done: promise, cancel: () => resolve(outcome) };
+      },
+    },
+  });
+  const pair = await Pair.join((exchange) => serve.accept(exchange));
+  pair.ask();
+  const cancelled = pair.ask({ method: "POST", body: "x".repeat(10_000) });
+  await replayed.until(() => replays === slots, "what has a slot at the origin");
+  await poll(() => pair.agent.promisedBytes === 10_000, "the body at the agent");
+  cancelled.cancel("cancelled");
+  await poll(() => serve.inFlight === 1, "the end of the cancelled one");
+  expect(pair.agent.promisedBytes).toBe(0);
+});
+
 test("a slot is free again only when the origin's request has really ended, not when it is cancelled", async () => {
   const replayed: { readonly path: string; readonly ended: () => void; cancelled: boolean }[] = [];
   const watch = new Watch();
