@@ -34,6 +34,8 @@ export class Answer {
   readonly done: Promise<Outcome>;
   /** Bytes of the request's body that were written to the origin. */
   bytesIn = 0;
+  /** Whether all of the request is with the origin's socket: then its connection can serve another one. */
+  sent = false;
   readonly #exchange: Exchange;
   readonly #timeoutMs: number;
   readonly #settle: (outcome: Outcome) => void;
@@ -140,10 +142,10 @@ export class Answer {
   /** The answer is complete. What is left of the request is not needed: the origin would not read it. */
   end(trailers: HeaderList): void {
     if (this.over) return;
-    const { outgoing, incoming, request } = this.#exchange;
+    const { outgoing, incoming } = this.#exchange;
     if (this.#head?.length !== "none") outgoing.end(crossing(trailers));
     this.#finish("ok", this.#head?.status ?? 0);
-    if (request.length === "none" || incoming.complete) return;
+    if (this.sent) return;
     incoming.decline();
     this.#flow?.destroy(new Error("the answer was complete before the request"));
   }

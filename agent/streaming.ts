@@ -108,11 +108,12 @@ async function pump({ incoming }: Exchange, request: ClientRequest, answer: Answ
       if (chunk !== undefined) {
         if (answer.over) continue;
         answer.bytesIn += chunk.length;
-        if (!request.write(chunk)) await drained(request);
+        const took = request.write(chunk);
         answer.expectHead();
+        if (!took) await drained(request);
       } else if (incoming.ended) {
         if (answer.over) return;
-        request.end();
+        request.end(() => (answer.sent = true));
         answer.expectHead();
         return;
       } else {

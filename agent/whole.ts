@@ -48,6 +48,8 @@ export function sendWhole(pool: Pool, exchange: Exchange, host: string, answer: 
   // With a body undici repeats the header itself; without one it says `Content-Length: 0` where the method asks for it.
   if (body !== undefined) headers.push("content-length", String(body.length));
   answer.bytesIn = body?.length ?? 0;
+  // undici writes head and body at once.
+  answer.sent = true;
   pool.dispatch(
     { method: request.method, path: request.path, headers, body: body ?? null },
     new Handler(answer),

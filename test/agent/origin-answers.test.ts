@@ -329,6 +329,60 @@ test("an answer that is complete before the upload reaches the visitor whole, an
   await poll(() => tunnel.streams === 0, "the stream is over");
 });
 
+/** Uploads until the origin's socket is full and a little more waits at the agent, with credit left for more. */
+async function fill(tunnel: TunnelEnd, { outgoing }: Exchange): Promise<void> {
+  const piece = Buffer.alloc(4096, "z");
+  let looks = 0;
+  await poll(
+    () => {
+      if (outgoing.queuedBytes > 0) return false;
+      if (tunnel.pair.agent.bufferedBytes > 2 * piece.length) return ++looks === 50;
+      looks = 0;
+      outgoing.write(piece);
+      return false;
+    },
+    "a full socket",
+    10_000,
+    1,
+  );
+}
+
+test("an answer that is complete while the last of the upload waits for the origin's socket frees its slot", async () => {
+  const watch = new Watch();
+  let socketOf: Socket | undefined;
+  let closed = false;
+  origin = await RawOrigin.start((socket) => {
+    socketOf = socket;
+    socket.pause();
+    socket.on("close", () => {
+      closed = true;
+      watch.changed();
+    });
+  });
+  end = await TunnelEnd.to(origin.port);
+  const exchange = end.ask({ method: "POST", length: "unknown" });
+  await fill(end, exchange);
+  const { serve, pair } = end;
+  const windowBytes = pair.agent.promisedBytes;
+  exchange.outgoing.end();
+  await poll(() => pair.agent.promisedBytes < windowBytes, "the end of the upload at the agent");
+  socketOf?.write("HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nstop");
+  expect(await exchange.answer()).toMatchObject({ status: 413 });
+  expect(await readAll(exchange)).toBe("stop");
+  socketOf?.resume();
+  expect(await end.report()).toMatchObject({ status: 413, outcome: "ok" });
+  await watch.until(() => closed, "the origin's connection to end");
+  expect([end.streams, serve.inFlight, pair.agent.promisedBytes]).toEqual([0, 0, 0]);
+});
+
+test("an origin that stops reading an upload and says nothing is origin-timeout", async () => {
+  origin = await RawOrigin.start((socket) => socket.pause());
+  end = await TunnelEnd.to(origin.port, { timeoutMs: 1000 });
+  const exchange = end.ask({ method: "POST", length: "unknown" });
+  await fill(end, exchange);
+  await expect(exchange.answer()).rejects.toMatchObject({ code: "origin-timeout" });
+});
+
 test("an upload is taken at the origin's pace", async () => {
   let socketOf: Socket | undefined;
   origin = await RawOrigin.start((socket) => {
