@@ -7,6 +7,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { Budget } from "../codec/budget.ts";
 import { type ErrorCode, errorCodeOf, errors, TunnelError } from "../codec/errors.ts";
+import type { Exchange } from "../codec/exchange.ts";
 import type { ResponseHead } from "../codec/frame.ts";
 import { PROTOCOL } from "../codec/limits.ts";
 import { Session } from "../codec/session.ts";
@@ -44,7 +45,9 @@ export class Correlator extends DurableObject<Env> {
   readonly #waiting = new Waiting(MAX_WAIT_MS, MAX_WAITING);
   readonly #totals = new Totals();
   readonly #pulse = new Pulse(() => this.#beat());
-  readonly #lookout = new Lookout(() => this.#pulse.start());
+  readonly #lookout = new Lookout(() => {
+    if (this.#agents.streams > 0) this.#pulse.start();
+  });
   readonly #watch: AnswerWatch = {
     totals: this.#totals,
     pace: new Pace(),
@@ -111,14 +114,16 @@ export class Correlator extends DurableObject<Env> {
     if (head.length !== "none" && request.body !== null) {
       void sendBody(request.body, exchange, this.#totals).then(() => this.#over());
     }
-    let answerHead: ResponseHead;
     try {
-      answerHead = await exchange.answer();
+      return this.#answer(exchange, await exchange.answer());
     } finally {
       this.#lookout.answered(exchange);
     }
+  }
+
+  #answer(exchange: Exchange, head: ResponseHead): Response {
     try {
-      return answer(exchange, answerHead, this.#watch);
+      return answer(exchange, head, this.#watch);
     } catch (error) {
       // The platform will not say it: a field or a reason phrase that the Response refuses.
       exchange.cancel("origin-invalid", String(error));

@@ -25,21 +25,27 @@ export class Lookout {
     this.#timer ??= setTimeout(() => this.#look(), MOMENT_MS);
   }
 
-  /** The answer has begun: from now on its stream tells when the visitor leaves. */
+  /**
+   * The answer has begun. From now on its stream tells when the visitor leaves, but not that the visitor has left
+   * already: to a request that it has given up the runtime hands no answer, and never reads nor cancels its stream.
+   */
   answered(exchange: Exchange): void {
-    this.#young.delete(exchange);
+    if (isOver(exchange)) this.#young.delete(exchange);
   }
 
-  /** Nothing is under way any more. */
+  /** No stream is open any more. */
   stop(): void {
-    if (this.#timer === undefined) return;
+    for (const exchange of this.#young.keys()) this.answered(exchange);
+    if (this.#timer === undefined || this.#young.size > 0) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   #look(): void {
     this.#timer = undefined;
-    for (const [exchange, { signal }] of this.#young) {
+    for (const [exchange, request] of this.#young) {
+      if (isOver(exchange)) continue;
+      const { signal } = request;
       const cancel = (): void => exchange.cancel("cancelled");
       if (signal.aborted) cancel();
       else signal.addEventListener("abort", cancel, { once: true });
@@ -47,4 +53,9 @@ export class Lookout {
     this.#young.clear();
     this.#looked();
   }
+}
+
+/** Whether nothing of the answer waits to be read or to arrive. */
+function isOver({ incoming, error }: Exchange): boolean {
+  return incoming.ended || (error !== undefined && !incoming.complete);
 }
