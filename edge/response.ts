@@ -51,15 +51,15 @@ export function answer(exchange: Exchange, head: ResponseHead, watch: AnswerWatc
 
 /**
  * The origin's fields but those that are ours to set. `content-length` follows from the body, except where there is
- * none. Pairs, not a Headers: the runtime takes them in one call.
+ * none. Appended, not given as pairs: the runtime walks pairs by JavaScript's iterators, at twice the cost.
  */
-function answerHeaders(head: ResponseHead, bodyless: boolean): [string, string][] {
-  const headers: [string, string][] = [];
+function answerHeaders(head: ResponseHead, bodyless: boolean): Headers {
+  const headers = new Headers();
   const crossed = crossing(head.headers);
   for (let i = 0; i + 1 < crossed.length; i += 2) {
     const name = crossed[i] as string;
     if (!bodyless && name.toLowerCase() === "content-length") continue;
-    headers.push([name, crossed[i + 1] as string]);
+    headers.append(name, crossed[i + 1] as string);
   }
   return headers;
 }
