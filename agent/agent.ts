@@ -33,6 +33,8 @@ export class Agent {
   readonly #firstConnected = Promise.withResolvers<void>();
   #connectedBefore = false;
   #draining = false;
+  /** Settles when a drained connection has closed. */
+  #drained: Promise<void> | undefined;
   /** Ends the wait between two dials. */
   #hurry: (() => void) | undefined;
 
@@ -70,6 +72,7 @@ export class Agent {
     try {
       return await this.#loop(url);
     } finally {
+      await this.#drained;
       await this.#origin.close();
     }
   }
@@ -79,17 +82,15 @@ export class Agent {
     if (this.#draining) return;
     this.#draining = true;
     const inFlight = this.#session?.streams ?? 0;
+    const { graceMs } = this.#config;
     this.#log.event({ event: "draining", inFlight });
     if (inFlight > 0) {
-      const { graceMs } = this.#config;
       this.#log.say(
         `draining: ${inFlight === 1 ? "1 request" : `${inFlight} requests`} in flight, up to ${showMs(graceMs)} (Ctrl-C again to stop now)`,
       );
-      void this.#drainSession(graceMs);
-    } else {
-      this.#dial?.hangUp("shutting-down", "");
-      this.#hurry?.();
     }
+    if (this.#dial !== undefined) this.#drained = drained(this.#dial, this.#session, graceMs);
+    this.#hurry?.();
   }
 
   /** Ends at once: what is in flight fails, on both ends. */
@@ -193,17 +194,20 @@ export class Agent {
     clearTimeout(timer);
     this.#hurry = undefined;
   }
+}
 
-  async #drainSession(graceMs: number): Promise<void> {
-    const session = this.#session;
-    const deadlineMs = performance.now() + graceMs;
-    session?.drain("the agent is shutting down");
-    // A stream is over when its last frame was handed to the socket; no event tells that, and this is once in a life.
-    while ((session?.streams ?? 0) > 0 && performance.now() < deadlineMs) {
-      await new Promise((resolve) => setTimeout(resolve, DRAINED_CHECK_MS));
-    }
-    this.#dial?.hangUp("shutting-down", "");
+/** Lets what is in flight finish, as long as the grace allows, and ends the connection. Returns when it has closed. */
+async function drained(dial: Dial, session: Session | undefined, graceMs: number): Promise<void> {
+  const deadlineMs = performance.now() + graceMs;
+  session?.drain("the agent is shutting down");
+  // A stream is over when its last frame was handed to the socket; no event tells that, and this is once in a life.
+  const unfinished = (): boolean => (session?.streams ?? 0) > 0 || dial.unsentBytes > 0;
+  while (unfinished() && performance.now() < deadlineMs) {
+    await new Promise((resolve) => setTimeout(resolve, DRAINED_CHECK_MS));
   }
+  dial.hangUp("shutting-down", "");
+  // The edge answers the close frame behind all that was sent. A process that exits before takes that with it.
+  await dial.closed;
 }
 
 /** What a `disconnected` event says. */

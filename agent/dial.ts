@@ -70,6 +70,8 @@ export type Ending =
 export class Dial implements Transport {
   /** Settles when the connection is of no more use. Never rejects. */
   readonly ended: Promise<Ending>;
+  /** Settles when the socket is gone: the edge has read all that was sent and answered our close, or did not in time. Never rejects. */
+  readonly closed: Promise<void>;
   readonly #ws: WebSocket;
   readonly #options: DialOptions;
   readonly #session: Session;
@@ -105,12 +107,18 @@ export class Dial implements Transport {
       },
     });
     this.#ws = this.#open();
+    this.closed = new Promise((resolve) => this.#ws.once("close", () => resolve()));
   }
 
   /** Ends the connection in an orderly way: what is open fails on both ends. */
   hangUp(code: ErrorCode, note: string): void {
     this.#session.end(code, note);
     this.#settle({ kind: "ended", error: new TunnelError(code, note) });
+  }
+
+  /** What the kernel has not taken yet. */
+  get unsentBytes(): number {
+    return this.#ws.bufferedAmount;
   }
 
   get full(): boolean {

@@ -204,6 +204,17 @@ test("draining lets what is in flight finish, and takes nothing new", async () =
   expect(await within(run.exit, "its end")).toBe(0);
 });
 
+test("draining ends only when the edge has read all that was sent", async () => {
+  const { edge: fake, run } = await start();
+  const caller = await fake.caller();
+  await run.event("connected");
+  caller.ws.pause();
+  run.agent.drain();
+  await expect(within(run.exit, "its end", 300)).rejects.toThrow("in vain");
+  caller.ws.resume();
+  expect(await within(run.exit, "its end", 1000)).toBe(0);
+});
+
 test("draining cuts what is not finished when the grace is over", async () => {
   const { edge: fake, origin: server, run } = await start("100ms");
   server.otherwise(({ response }) => response.write("half"));
