@@ -13,8 +13,11 @@ function downloadMs({ rttMs, mbitPerS }: Path): number {
   return mbitPerS > 0 ? 8000 : Math.min(5000, 1000 + 60 * rttMs);
 }
 
-/** More than any path moves in that time. */
-const LARGE_BYTES = 64 * 1024 ** 3;
+/** More than a path moves in that time, and little more over a thin one: who has no flow control keeps all of it in memory. */
+function largeBytes({ mbitPerS }: Path): number {
+  const GiB = 1024 ** 3;
+  return mbitPerS > 0 ? GiB / 8 : 16 * GiB;
+}
 
 /** The round trip of the limited path: without one there would be no time that requests are bound by. */
 export const LIMITED_RTT_MS = 50;
@@ -51,7 +54,7 @@ export async function pathRows(
     measure: (system) =>
       measureWork(measured, system, {
         ...download(system, plan, streams),
-        bytes: LARGE_BYTES,
+        bytes: largeBytes(path),
         ms,
       }),
   });
@@ -76,7 +79,7 @@ export async function pathRows(
       measure: (system) =>
         smallBeside(generators, system, plan, {
           ...download(system, plan, 1),
-          bytes: LARGE_BYTES,
+          bytes: largeBytes(path),
           ms: 60_000,
         }),
     });

@@ -28,6 +28,8 @@ export interface Row {
   readonly system: string;
   readonly kind: Kind;
   readonly figures: Readonly<Record<string, Figure>>;
+  /** Measurements that were repeated because the kernel had held them up: see `kernel.ts`. */
+  readonly repeated?: number;
   /** Why there are no figures, or fewer rounds than planned. */
   readonly fault?: string;
 }

@@ -20,6 +20,9 @@ import {
 const GiB = 1024 ** 3;
 const EVENT_EVERY_MS = 20;
 
+/** More than passes while small requests are measured beside it. */
+const BESIDE_BYTES = 16 * GiB;
+
 /** The load generators: one for what is measured, one for what goes on beside it. */
 export interface Generators {
   readonly measured: Generator;
@@ -89,7 +92,7 @@ export async function tunnelRows(
         smallBeside(generators, system, plan, {
           ...download(system, plan, 2),
           // Ended by "release", not by their size or time.
-          bytes: 64 * GiB,
+          bytes: BESIDE_BYTES,
           ms: 60_000,
         }),
     },
@@ -152,13 +155,17 @@ export async function smallBeside(
   const idle = await measured.ask(job);
   const running = beside.ask(other);
   // What goes on beside has to be under way: the warm-up of the small requests is the time it has for it.
-  const sample = await Promise.race([
-    measureWork(measured, system, { ...job, warmMs: Math.max(job.warmMs, 300) }),
-    running.then((): never => {
-      throw new Error("what was to go on beside has ended");
-    }),
-  ]);
-  await beside.ask({ kind: "release" });
+  let sample: Sample;
+  try {
+    sample = await Promise.race([
+      measureWork(measured, system, { ...job, warmMs: Math.max(job.warmMs, 300) }),
+      running.then((): never => {
+        throw new Error("what was to go on beside has ended");
+      }),
+    ]);
+  } finally {
+    await beside.ask({ kind: "release" });
+  }
   const { bytes = Number.NaN, elapsedMs = Number.NaN } = await running;
   const { p50Ms: idleP50Ms = Number.NaN } = idle;
   return {

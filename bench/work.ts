@@ -20,6 +20,9 @@ export function startGenerator(): Generator {
 /** How often memory is looked at while something runs. */
 const LOOK_MS = 50;
 
+/** What a system without flow control may take before it is ended: it would take the whole machine. */
+const MOST_MIB = 3 * 1024;
+
 /** What a system's processes spent and held while `job` was done. */
 export interface Cost {
   readonly edgeCpuMs: number;
@@ -28,20 +31,28 @@ export interface Cost {
   readonly agentMiB: number;
 }
 
-/** Does something and says what it cost. Memory is the most that was resident. */
+/**
+ * Does something and says what it cost. Memory is the most that was resident.
+ * @throws Error when it was too much: the system is ended then.
+ */
 export async function costOf<T>(system: System, job: () => Promise<T>): Promise<[T, Cost]> {
   const edge = system.edge();
   const agent = system.agent();
   let edgeMiB = residentMiB(edge);
   let agentMiB = residentMiB(agent);
+  const tooMuch = Promise.withResolvers<never>();
   const look = setInterval(() => {
     edgeMiB = Math.max(edgeMiB, residentMiB(edge));
     agentMiB = Math.max(agentMiB, residentMiB(agent));
+    if (edgeMiB + agentMiB < MOST_MIB) return;
+    clearInterval(look);
+    void system.stop();
+    tooMuch.reject(new Error(`took ${Math.round(edgeMiB + agentMiB)} MiB of memory and was ended`));
   }, LOOK_MS);
   const edgeCpuMs = cpuMs(edge);
   const agentCpuMs = cpuMs(agent);
   try {
-    const result = await job();
+    const result = await Promise.race([job(), tooMuch.promise]);
     const cost = {
       edgeCpuMs: cpuMs(edge) - edgeCpuMs,
       agentCpuMs: cpuMs(agent) - agentCpuMs,

@@ -27,10 +27,14 @@ async function start(site: Site): Promise<System> {
   const client = Program.start(process.execPath, [
     "--input-type=module",
     "--eval",
-    `import { pipenet } from ${url("dist/pipenet.js")};
+    `import { get } from "node:http";
+     import { pipenet } from ${url("dist/pipenet.js")};
      const tunnel = await pipenet({ port: ${site.originPort}, host: "http://127.0.0.1:${port}",
        localHost: "127.0.0.1", subdomain: "bench" });
      tunnel.on("error", (error) => console.error(error.message));
+     // Its sockets give up after 30 s of silence, while others are measured.
+     setInterval(() => get({ port: ${port}, path: "/small/awake", headers: { host: "bench.localhost" } },
+       (answer) => answer.resume()).on("error", () => {}), 10_000);
      console.log("url", tunnel.url);`,
   ]);
   await client.line(/^url /);
