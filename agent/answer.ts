@@ -27,6 +27,8 @@ export interface Outcome {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly outcome: RequestOutcome;
+  /** What the origin did wrong, for the log. */
+  readonly reason?: string;
 }
 
 export class Answer {
@@ -153,7 +155,7 @@ export class Answer {
   /** The origin failed: the visitor gets an error, or a cut answer if its head was sent. */
   fail(code: ErrorCode, note: string): void {
     if (this.over) return;
-    this.#finish(code, this.#head?.status ?? errors[code].status);
+    this.#finish(code, this.#head?.status ?? errors[code].status, note);
     this.#exchange.cancel(code, note);
     this.#flow?.destroy(new TunnelError(code, note));
   }
@@ -171,9 +173,10 @@ export class Answer {
     if (this.#outcome !== undefined) this.#settle(this.#outcome);
   }
 
-  #finish(outcome: RequestOutcome, status: number): void {
+  #finish(outcome: RequestOutcome, status: number, reason = ""): void {
     clearTimeout(this.#timer);
-    this.#outcome = { status, bytesIn: this.bytesIn, bytesOut: this.#bytesOut, outcome };
+    const ended = { status, bytesIn: this.bytesIn, bytesOut: this.#bytesOut, outcome };
+    this.#outcome = reason === "" ? ended : { ...ended, reason };
   }
 }
 

@@ -14,6 +14,7 @@ import { MAX_MESSAGE_BYTES, MAX_STREAMS, PROTOCOL, REQUEST_CREDIT_BYTES } from "
 import { Session, type Transport } from "../codec/session.ts";
 import { retryAfterMs } from "./backoff.ts";
 import { isLoopback } from "./config.ts";
+import { faultReason } from "./fault.ts";
 import { MessagePool } from "./message-pool.ts";
 import { SOFTWARE } from "./software.ts";
 
@@ -234,7 +235,7 @@ export class Dial implements Transport {
     const broken = error.code?.startsWith("WS_ERR_") === true;
     this.#fault ??= {
       code: tooLarge ? "frame-too-large" : broken ? "protocol-error" : "agent-lost",
-      note: error.message === "" ? (error.code ?? error.name) : error.message,
+      note: faultReason(error),
     };
   }
 

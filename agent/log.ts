@@ -21,6 +21,8 @@ export interface RequestEvent {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly outcome: RequestOutcome;
+  /** What exactly went wrong at the origin, where more is known than the outcome says. */
+  readonly reason?: string;
 }
 
 /** Everything a program can learn from us. The names and fields are a contract: extend, never rename. */
@@ -77,7 +79,7 @@ export class Log {
     }
     if (event.event === "request") this.say(this.#request(event));
     else if (event.event === "disconnected") this.#disconnected(event);
-    else if (event.event === "error") this.say(`${this.#paint("red", "error")} ${event.message}`);
+    else if (event.event === "error") this.say(`${this.#paint("red", "error:")} ${event.message}`);
   }
 
   /** The one piece of data on stdout, unless events go there. On a terminal that shows stderr too, it is in the text already. */
@@ -123,10 +125,11 @@ export class Log {
 
   #disconnected({ code, reason, retryMs }: AgentEvent & { readonly event: "disconnected" }): void {
     const why = reason === "" ? code : `${reason} (${code})`;
-    this.live(`${this.#paint("yellow", "disconnected")}: ${why}; next try in ${showMs(retryMs)}`);
+    const what = code === "edge-unreachable" ? "cannot reach the edge" : "disconnected";
+    this.live(`${this.#paint("yellow", what)}: ${why}; next try in ${showMs(retryMs)}`);
   }
 
-  #request({ method, path, status, ms, bytesOut, outcome }: RequestEvent): string {
+  #request({ method, path, status, ms, bytesOut, outcome, reason }: RequestEvent): string {
     const clock = new Date(this.#options.now()).toTimeString().slice(0, 8);
     const shown = path.length > 60 ? `${path.slice(0, 59)}…` : path;
     const colour: Style = status >= 500 ? "red" : status >= 400 ? "yellow" : "green";
@@ -138,7 +141,10 @@ export class Log {
       showMs(ms).padStart(8),
       showBytes(bytesOut).padStart(9),
     ];
-    if (outcome !== "ok") fields.push(this.#paint("red", outcome));
+    if (outcome !== "ok") {
+      const why = reason === undefined ? outcome : `${outcome}: ${reason}`;
+      fields.push(this.#paint("red", why));
+    }
     return fields.join("  ");
   }
 

@@ -60,7 +60,7 @@ export class Serve {
       replay = this.#options.origin.replay(exchange);
       return replay.done;
     };
-    const report = ({ status, bytesIn, bytesOut, outcome }: Outcome): void => {
+    const report = ({ status, bytesIn, bytesOut, outcome, reason }: Outcome): void => {
       const { method, path } = exchange.request;
       const ms = Math.round((performance.now() - startedMs) * 10) / 10;
       this.#options.finished({
@@ -72,6 +72,7 @@ export class Serve {
         bytesIn,
         bytesOut,
         outcome,
+        ...(reason === undefined ? {} : { reason }),
       });
     };
     this.#queue.add(run, { signal: waiting.signal }).then(report, (error: unknown) => {

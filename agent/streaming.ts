@@ -16,7 +16,7 @@ import type { Exchange } from "../codec/exchange.ts";
 import { MAX_HEAD_BYTES } from "../codec/limits.ts";
 import type { Answer } from "./answer.ts";
 import type { OriginAddress } from "./config.ts";
-import { clientFault } from "./fault.ts";
+import { clientFault, faultReason } from "./fault.ts";
 import { fieldsFromWire, fromWire, requestFields } from "./fields.ts";
 import { KEEP_ALIVE_MS } from "./whole.ts";
 
@@ -51,7 +51,7 @@ export function sendStreaming(
     } else connected();
   });
   request.on("error", (error) => {
-    answer.fail(clientFault(error, answer), error.message);
+    answer.fail(clientFault(error, answer), faultReason(error));
   });
   request.on("response", (message) => {
     response = message;
@@ -94,7 +94,7 @@ function relay(message: IncomingMessage, answer: Answer): void {
   );
   message.on("data", (chunk: Buffer) => answer.data(chunk));
   message.on("end", () => answer.end(fieldsFromWire(message.rawTrailers)));
-  message.on("error", (error) => answer.fail(clientFault(error, answer), error.message));
+  message.on("error", (error) => answer.fail(clientFault(error, answer), faultReason(error)));
 }
 
 /**

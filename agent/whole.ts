@@ -9,7 +9,7 @@ import { Pool, type Dispatcher } from "undici";
 import type { Exchange } from "../codec/exchange.ts";
 import { MAX_HEAD_BYTES } from "../codec/limits.ts";
 import { type Answer, CONNECT_TIMEOUT_MS } from "./answer.ts";
-import { clientFault } from "./fault.ts";
+import { clientFault, faultReason } from "./fault.ts";
 import type { OriginAddress } from "./config.ts";
 import { fieldsFromWire, requestFields } from "./fields.ts";
 
@@ -96,7 +96,7 @@ class Handler implements Dispatcher.DispatchHandler {
 
   /** Called for whatever ends a request early, also for an `abort()`, and for one that never got a connection. */
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#answer.fail(clientFault(error, this.#answer), error.message);
+    this.#answer.fail(clientFault(error, this.#answer), faultReason(error));
     this.#answer.closed();
   }
 }

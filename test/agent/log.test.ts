@@ -65,10 +65,11 @@ test("a finished request is one line with method, path, status, time and size", 
 test("a failed request says why, and a long path is cut", () => {
   const { log, err } = open(false);
   const path = `/${"p".repeat(200)}`;
-  log.event({ ...request, path, status: 502, outcome: "origin-refused" });
+  const reason = "connect ECONNREFUSED 127.0.0.1:4000";
+  log.event({ ...request, path, status: 502, outcome: "origin-refused", reason });
   expect(err.text).toContain("502");
-  expect(err.text).toContain("origin-refused");
-  expect(err.text.length).toBeLessThan(160);
+  expect(err.text).toContain(`origin-refused: ${reason}`);
+  expect(err.text.length).toBeLessThan(200);
 });
 
 test("on a terminal a retry line is overwritten by the next, elsewhere each has its own", () => {
@@ -79,6 +80,8 @@ test("on a terminal a retry line is overwritten by the next, elsewhere each has 
   terminal.log.say("connected again");
   expect(terminal.err.text.split("\n")).toHaveLength(2);
   expect(terminal.err.text.split("\r\u001b[2K")).toHaveLength(3);
+  terminal.log.event({ ...lost, code: "edge-unreachable" });
+  expect(terminal.err.text).toMatch(/cannot reach the edge\S*: gone/);
   const file = open(false);
   file.log.event(lost);
   file.log.event(lost);
