@@ -11,6 +11,7 @@ import { Dial, type Ending } from "./dial.ts";
 import { showMs } from "./duration.ts";
 import type { Log } from "./log.ts";
 import { Origin } from "./origin.ts";
+import { whyRefused } from "./refused-token.ts";
 import { Serve } from "./serve.ts";
 import { type ExitCode, exits } from "./usage.ts";
 
@@ -160,7 +161,11 @@ export class Agent {
       return this.#fail(
         exits.authentication,
         ending.code ?? "unauthorized",
-        `The edge refused the token: ${ending.says}`,
+        `The edge refused the token: ${
+          ending.code === "unauthorized"
+            ? whyRefused(this.#token, this.#config.service, Date.now())
+            : ending.says
+        }`,
       );
     }
     if (ending.kind === "refused" && ending.status === 426) {
@@ -213,8 +218,14 @@ async function drained(dial: Dial, session: Session | undefined, graceMs: number
 /** What a `disconnected` event says. */
 function reasonOf(ending: Ending): { readonly code: string; readonly reason: string } {
   switch (ending.kind) {
-    case "refused":
-      return { code: ending.code ?? `http-${ending.status}`, reason: ending.says };
+    case "refused": {
+      const { code, status, says } = ending;
+      if (code !== undefined) return { code, reason: says };
+      // Gateways in front of an edge say 429 and 5xx; anything else is another server.
+      const foreign = status < 500 && status !== 429;
+      const reason = foreign ? "the server there is not a Sluice edge (is --edge right?)" : says;
+      return { code: `http-${status}`, reason };
+    }
     case "mismatch":
     case "unreachable":
       return { code: "edge-unreachable", reason: ending.says };

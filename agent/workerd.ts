@@ -63,10 +63,14 @@ export async function startEdge(config: EdgeConfig, secret: string): Promise<Edg
   const directory = await temporaryDirectory("sluice-edge-");
   await bundle(join(directory, "worker.js"));
   await writeFile(join(directory, "config.capnp"), await capnp(config));
-  return run(join(directory, "config.capnp"), config.host, secret);
+  return run(join(directory, "config.capnp"), config, secret);
 }
 
-async function run(configFile: string, host: string, secret: string): Promise<Edge> {
+async function run(
+  configFile: string,
+  { host, port: wanted }: EdgeConfig,
+  secret: string,
+): Promise<Edge> {
   // Its own session: Ctrl-C is for us, and we end it when our turn comes.
   const child = spawn(await workerdPath(), ["serve", "--control-fd=3", configFile], {
     detached: true,
@@ -82,7 +86,11 @@ async function run(configFile: string, host: string, secret: string): Promise<Ed
   const ended = gone.then(async ([cause]) => {
     watchdog?.kill("SIGKILL");
     process.off("exit", kill);
-    if (!stopping) throw new EdgeError(`workerd ended (${String(cause)}).${said()}`);
+    if (stopping) return;
+    const last = said();
+    throw new EdgeError(
+      cannotListen(last, host, wanted) ?? `workerd ended (${String(cause)}).${last}`,
+    );
   });
   // Whoever awaits it gets the error; nobody has to.
   ended.catch(() => {});
@@ -114,6 +122,17 @@ async function run(configFile: string, host: string, secret: string): Promise<Ed
   } finally {
     clearTimeout(deadline);
   }
+}
+
+/** A sentence instead of workerd's words for the two faults that a person at the terminal can mend. */
+function cannotListen(said: string, host: string, port: number): string | undefined {
+  if (/address already in use/i.test(said)) {
+    return `Port ${port} of ${host} is taken (address already in use): end the program that has it, or choose another with --port.`;
+  }
+  if (/cannot assign requested address/i.test(said)) {
+    return `This machine has no address ${host}: choose another with --host.`;
+  }
+  return undefined;
 }
 
 const control = v.object({

@@ -121,7 +121,7 @@ test.each([401, 403])(
     expect(await within(run.exit, "its end")).toBe(4);
     expect(await run.event("error")).toMatchObject({
       code: "unauthorized",
-      message: "The edge refused the token: Wrong token.",
+      message: expect.stringContaining("it is not what `agent token` prints"),
     });
     expect(edge.upgrades).toHaveLength(1);
   },
@@ -159,6 +159,14 @@ test("other refusals are tried again, with a Retry-After waited for, and SIGHUP 
   edge.refusal = undefined;
   run.agent.redial();
   await run.event("connected");
+});
+
+test("another server at the edge's address is called one, whatever it says", async () => {
+  edge = await FakeEdge.start();
+  edge.refusal = { status: 404, body: "Not here.\n" };
+  const run = launch({ edge: edge.url, port: 1 });
+  const { code, reason } = await run.event("disconnected");
+  expect([code, reason]).toEqual(["http-404", expect.stringContaining("--edge")]);
 });
 
 test("an edge that comes back on its port is found again", async () => {
