@@ -50,6 +50,12 @@ export interface SessionOptions {
 /** RFC 6455 section 5.5: a control frame holds 125 bytes, two of them the code. */
 const MAX_CLOSE_REASON_BYTES = 123;
 
+/**
+ * The most PONGs within `PING_AFTER_MS`. Whoever looks after a silent peer asks once in that time; one that asks on and on and reads
+ * no answer would fill a transport that is never full, as workerd's is.
+ */
+const MOST_PONGS = 10;
+
 export class Session {
   readonly #transport: Transport;
   readonly #options: SessionOptions;
@@ -72,6 +78,8 @@ export class Session {
   #rttMs: number | undefined;
   #askedMs = 0;
   #pingToken = 0;
+  #pongs = 0;
+  #pongsSinceMs = 0;
   #heardMs: number;
 
   constructor(transport: Transport, options: SessionOptions) {
@@ -186,6 +194,7 @@ export class Session {
   flush(): void {
     while (this.#error === undefined && !this.#transport.full) {
       for (let frame = this.#mux.poll(); frame !== undefined; frame = this.#mux.poll()) {
+        if (frame.kind === "pong" && !this.#mayPong()) continue;
         this.#writer.add(frame);
         if (frame.kind === "data") this.#mux.find(frame.stream)?.owner?.outgoing.notify();
         if (this.#writer.bytes >= MESSAGE_TARGET_BYTES) break;
@@ -336,6 +345,15 @@ export class Session {
     this.#askedMs = now;
     this.#mux.ping(++this.#pingToken);
     this.#wake();
+  }
+
+  #mayPong(): boolean {
+    const now = this.#transport.now();
+    if (now - this.#pongsSinceMs >= PING_AFTER_MS) {
+      this.#pongsSinceMs = now;
+      this.#pongs = 0;
+    }
+    return ++this.#pongs <= MOST_PONGS;
   }
 
   /** Follows the path's shortest round trip at once and longer ones slowly: queues come and go, a path stays. */

@@ -262,6 +262,21 @@ describe("a full transport", () => {
     pair.agent.session.flush();
     expect(pair.agent.transport.frames()).toEqual([[{ kind: "pong", token: 50 }]]);
   });
+
+  test("answers a few PINGs and not a flood of them, which nobody may be reading the answers of", async () => {
+    const { pair } = await greeted();
+    const answersAfter = (pings: number): number => {
+      for (let token = 1; token <= pings; token++) {
+        pair.edge.session.receive(messageOf({ kind: "ping", token }));
+        pair.edge.transport.turn();
+      }
+      return pair.edge.transport.frames().length;
+    };
+    expect(answersAfter(10)).toBe(10);
+    expect(answersAfter(1000)).toBe(10);
+    pair.clock.now += PING_AFTER_MS;
+    expect(answersAfter(1)).toBe(11);
+  });
 });
 
 describe("a body's reader", () => {
