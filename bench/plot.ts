@@ -10,10 +10,10 @@ export interface Axis {
   readonly least?: number;
 }
 
-const WIDTH = 760;
+const WIDTH = 800;
 const HEIGHT = 400;
 const LEFT = 64;
-const RIGHT = 150;
+const RIGHT = 190;
 const TOP = 44;
 const BOTTOM = 48;
 const INK = "#7d8590";
