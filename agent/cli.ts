@@ -16,7 +16,7 @@ import {
   tokenConfig,
 } from "./config.ts";
 import { Log } from "./log.ts";
-import { checkSecret, readSecret } from "./secret.ts";
+import { checkSecret, readSecret, surroundings } from "./secret.ts";
 import { onSignals } from "./signals.ts";
 import { VERSION } from "./software.ts";
 import { type ExitCode, exits, UsageError } from "./usage.ts";
@@ -208,7 +208,7 @@ async function connect(given: GivenValues, log: Log): Promise<ExitCode> {
       what: "token",
       ...fileOf(given["tokenFile"], "AGENT_TOKEN"),
     },
-    { environment: process.env, stdin: process.stdin },
+    surroundings(log),
   );
   if (secret === undefined) {
     throw new UsageError(
@@ -256,11 +256,11 @@ async function edge(given: GivenValues, log: Log): Promise<ExitCode> {
   return exits.clean;
 }
 
-async function token(given: GivenValues): Promise<ExitCode> {
+async function token(given: GivenValues, log: Log): Promise<ExitCode> {
   const config = tokenConfig(given);
   const secret = await readSecret(
     { what: "secret", ...fileOf(given["secretFile"], "TUNNEL_SECRET") },
-    { environment: process.env, stdin: process.stdin },
+    surroundings(log),
   );
   if (secret === undefined) {
     throw new UsageError("The edge's secret is missing: give --secret-file, or set TUNNEL_SECRET.");

@@ -6,7 +6,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { EdgeConfig } from "./config.ts";
 import type { Log } from "./log.ts";
-import { checkSecret, readSecret, type SecretSource } from "./secret.ts";
+import { checkSecret, readSecret, type SecretSource, surroundings } from "./secret.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 /**
@@ -18,8 +18,8 @@ export async function edgeSecret(
   source: Omit<SecretSource, "what">,
   log: Log,
 ): Promise<string> {
-  const surroundings = { environment: process.env, stdin: process.stdin };
-  const given = await readSecret({ what: "secret", ...source }, surroundings);
+  const around = surroundings(log);
+  const given = await readSecret({ what: "secret", ...source }, around);
   if (given !== undefined) return checkSecret(given);
   if (dataDirectory !== undefined) await mkdir(dataDirectory, { recursive: true });
   const directory = dataDirectory ?? (await temporaryDirectory("sluice-secret-"));
@@ -30,10 +30,7 @@ export async function edgeSecret(
     log.say(`made a secret: ${file} (for \`agent token --secret-file\`)`);
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-    const kept = await readSecret(
-      { what: "secret", ...source, file, flag: "--data" },
-      surroundings,
-    );
+    const kept = await readSecret({ what: "secret", ...source, file, flag: "--data" }, around);
     return checkSecret(kept ?? "");
   }
   return made;

@@ -25,6 +25,13 @@ export interface SecretSource {
 export interface Surroundings {
   readonly environment: NodeJS.ProcessEnv;
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  /** Tells a person at a terminal that we wait for them. */
+  readonly ask: (sentence: string) => void;
+}
+
+/** Those of this process; what it asks goes to stderr, so that stdout stays data. */
+export function surroundings(log: { say(text: string): void }): Surroundings {
+  return { environment: process.env, stdin: process.stdin, ask: (sentence) => log.say(sentence) };
 }
 
 /**
@@ -33,13 +40,14 @@ export interface Surroundings {
  */
 export async function readSecret(
   source: SecretSource,
-  { environment, stdin }: Surroundings,
+  { environment, stdin, ask }: Surroundings,
 ): Promise<string | undefined> {
   const { file, variable, what, flag } = source;
   if (file === undefined) {
     const value = environment[variable]?.trim();
     return value === undefined || value === "" ? undefined : value;
   }
+  if (file === "-" && stdin.isTTY === true) ask(`Paste the ${what}, then Enter and Ctrl-D.`);
   const secret = (await read(source, file, stdin)).trim();
   if (secret === "") {
     const where = file === "-" ? "stdin" : `the file "${file}"`;

@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
 function around(environment: Record<string, string> = {}, stdin = ""): Surroundings {
-  return { environment, stdin: Readable.from([Buffer.from(stdin)]) };
+  return { environment, stdin: Readable.from([Buffer.from(stdin)]), ask: () => {} };
 }
 
 const source = { what: "token", variable: "AGENT_TOKEN", flag: "--token-file", file: undefined };
@@ -28,6 +28,16 @@ test("a secret comes from a file, without the line's end", async () => {
 
 test("a secret comes from stdin for -", async () => {
   expect(await readSecret({ ...source, file: "-" }, around({}, " piped \n"))).toBe("piped");
+});
+
+test("only a person at a terminal is asked for it", async () => {
+  const asked: string[] = [];
+  const ask = (sentence: string): void => void asked.push(sentence);
+  await readSecret({ ...source, file: "-" }, { ...around({}, "piped"), ask });
+  const stdin = Object.assign(Readable.from([Buffer.from("typed")]), { isTTY: true });
+  const atTerminal = { environment: {}, stdin, ask };
+  expect(await readSecret({ ...source, file: "-" }, atTerminal)).toBe("typed");
+  expect(asked).toEqual(["Paste the token, then Enter and Ctrl-D."]);
 });
 
 test("a secret comes from its variable, and an empty variable is none", async () => {
