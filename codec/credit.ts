@@ -16,6 +16,13 @@ import {
   STEADY_READER_MS,
 } from "./limits.ts";
 
+/** Credit goes back when it is this part of the window. */
+const CREDIT_SHARE = 8;
+
+/** The window over what is consumed in a round trip, while that rises, and then. */
+const RISING_GAIN = 3;
+const STEADY_GAIN = 1.6;
+
 /** After so many epochs without a rise the rate is the path's or the reader's, not the window's (BBR has the same rule). */
 const FLAT_EPOCHS = 3;
 
@@ -57,7 +64,7 @@ export class ReceiveCredit {
   #closed = false;
   #epochStartMs: number;
   #epochTakenBytes = 0;
-  /** The rate of consumption: the best of late, forgotten by a tenth an epoch. */
+  /** The rate of consumption: the best while it rises, an average over some epochs after that. */
   #bytesPerMs = 0;
   /** For how many epochs the rate has not risen by a quarter. */
   #flatEpochs = 0;
@@ -99,18 +106,18 @@ export class ReceiveCredit {
       return 0;
     }
     this.#resize(bytes, nowMs, Math.max(rttMs, MIN_RTT_MS));
-    // A quarter, not a half: what is held back is lost to the sender, and a window of which the sender sees only the half
-    // consumes only the half a round trip, so that it would hardly grow (quic-go has the same threshold).
+    // An eighth, not a half: what is held back is lost to the sender, and a window of which the sender sees only the half
+    // consumes only the half a round trip, so that it would hardly grow.
     const missing = this.#windowBytes - this.#grantedBytes - this.#bufferedBytes;
-    if (missing * 4 < this.#windowBytes) return 0;
+    if (missing * CREDIT_SHARE < this.#windowBytes) return 0;
     this.#grantedBytes += missing;
     return missing;
   }
 
   /**
    * Once an epoch the window becomes a multiple of what is consumed in a round trip: of three while the rate still
-   * rises from epoch to epoch, because a reader held up by its window shows only what that let through; of two when
-   * it does not, which keeps the sender busy and what waits on the path short.
+   * rises from epoch to epoch, because a reader held up by its window shows only what that let through; of less than two
+   * when it does not, which keeps the sender busy and what waits on the path short.
    * An epoch is a round trip while memory is plentiful; else it is long enough to tell readers from those that only
    * fill the buffers on their way.
    */
@@ -124,9 +131,12 @@ export class ReceiveCredit {
     this.#epochStartMs = nowMs;
     this.#epochTakenBytes = 0;
     this.#flatEpochs = bytesPerMs >= 1.25 * this.#bytesPerMs ? 0 : this.#flatEpochs + 1;
-    this.#bytesPerMs = Math.max(bytesPerMs, 0.9 * this.#bytesPerMs);
     const rising = this.#flatEpochs < FLAT_EPOCHS;
-    const target = Math.ceil((rising ? 3 : 2) * this.#bytesPerMs * rttMs);
+    // Whole messages make an epoch's rate jump: it counts at once while it rises, and as an average when it does not.
+    if (rising) this.#bytesPerMs = Math.max(bytesPerMs, this.#bytesPerMs);
+    else this.#bytesPerMs += (bytesPerMs - this.#bytesPerMs) / 4;
+    const gain = rising ? RISING_GAIN : STEADY_GAIN;
+    const target = Math.ceil(gain * this.#bytesPerMs * rttMs);
     if (target > this.#windowBytes) {
       this.#windowBytes += this.#budget.grow(this.#windowBytes, target, this.#reader(elapsedMs));
     } else if (!rising && 1.25 * target < this.#windowBytes) {

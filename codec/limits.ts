@@ -83,6 +83,9 @@ export const REQUEST_CREDIT_BYTES = 16 * KiB;
 /** Round trips are taken to be at least this long when windows are sized: below it the ends' own event loops are the delay. */
 export const MIN_RTT_MS = 5;
 
+/** Sent bytes that the agent has not proven to have read, by a PONG it cannot guess: there the edge pauses, whatever credit it was given. workerd queues without bound what a peer does not read. */
+export const UNPROVEN_BYTES = 16 * MiB;
+
 /** Control frames that may wait for a peer that does not read: a few for each stream it may open. Beyond it the session ends. */
 export const MAX_QUEUED_FRAMES = 10_000;
 

@@ -11,7 +11,13 @@ import { type ErrorCode, errors, TunnelError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import type { Frame, Hello, RequestHead } from "./frame.ts";
 import { fitsFrame, requestFault } from "./head.ts";
-import { DEAD_AFTER_MS, MAX_MESSAGE_BYTES, MESSAGE_TARGET_BYTES, PING_AFTER_MS } from "./limits.ts";
+import {
+  DEAD_AFTER_MS,
+  MAX_MESSAGE_BYTES,
+  MESSAGE_TARGET_BYTES,
+  PING_AFTER_MS,
+  UNPROVEN_BYTES,
+} from "./limits.ts";
 import { Mux, type MuxEvent } from "./mux.ts";
 import { MessageReader, MessageWriter } from "./wire.ts";
 import { unreachable } from "./assert.ts";
@@ -45,6 +51,11 @@ export interface SessionOptions {
   readonly ended?: (error: TunnelError) => void;
   /** What may be promised to peers for bodies: sessions that share a memory share one. A new one when left out. */
   readonly budget?: Budget;
+  /**
+   * Unpredictable integers from 2^30 to 2^31 - 1, for an end whose transport is never full: the peer then has to prove
+   * that it reads. See `UNPROVEN_BYTES`.
+   */
+  readonly random?: () => number;
 }
 
 /** RFC 6455 section 5.5: a control frame holds 125 bytes, two of them the code. */
@@ -78,6 +89,10 @@ export class Session {
   #rttMs: number | undefined;
   #askedMs = 0;
   #pingToken = 0;
+  #sentBytes = 0;
+  /** What of it the peer has proven to have read, and the PING that it has to answer for more. */
+  #provenBytes = 0;
+  #proof: { readonly token: number; readonly sentBytes: number } | undefined;
   #pongs = 0;
   #pongsSinceMs = 0;
   #heardMs: number;
@@ -181,6 +196,7 @@ export class Session {
     if (!fitsFrame(head.headers, head.method, head.path)) throw new TunnelError("head-too-large");
     if (this.#mux.exhausted && this.#mux.size === 0) this.#forget();
     if (!this.#greeted) this.greet();
+    if (this.#mux.flooded) throw new TunnelError("overloaded", "the agent does not read");
     const now = this.#transport.now();
     // Silence while nothing was open is none: an idle peer has nothing to say.
     if (this.#mux.size === 0) this.#heardMs = now;
@@ -192,9 +208,10 @@ export class Session {
 
   /** Sends what is ready while the transport is not full. */
   flush(): void {
-    while (this.#error === undefined && !this.#transport.full) {
+    while (this.#error === undefined && !this.#transport.full && !this.#mustProve) {
       for (let frame = this.#mux.poll(); frame !== undefined; frame = this.#mux.poll()) {
-        if (frame.kind === "pong" && !this.#mayPong()) continue;
+        if (frame.kind === "pong" && this.#options.random !== undefined && !this.#mayPong())
+          continue;
         this.#writer.add(frame);
         if (frame.kind === "data") this.#mux.find(frame.stream)?.owner?.outgoing.notify();
         if (this.#writer.bytes >= MESSAGE_TARGET_BYTES) break;
@@ -246,6 +263,8 @@ export class Session {
   #forget(): void {
     this.#forgotten = true;
     this.#greeted = false;
+    this.#provenBytes = this.#sentBytes;
+    this.#proof = undefined;
     this.#mux = this.#newMux();
     if (this.#peer !== undefined) this.#meet(this.#peer);
   }
@@ -327,6 +346,7 @@ export class Session {
         return;
       case "ponged":
         if (event.token === this.#pingToken) this.#sampleRtt();
+        else if (event.token === this.#proof?.token) this.#proven(this.#proof.sentBytes);
         return;
       default:
         unreachable(event);
@@ -342,9 +362,33 @@ export class Session {
   }
 
   #ping(now: number): void {
-    this.#askedMs = now;
-    this.#mux.ping(++this.#pingToken);
+    // The peer answers the latest PING only: one that asks for proof must not be overtaken.
+    if (this.#proof === undefined) {
+      this.#askedMs = now;
+      this.#pingToken++;
+    }
+    this.#mux.ping(this.#proof?.token ?? this.#pingToken);
     this.#wake();
+  }
+
+  /** Whether too much was sent that the peer may not have read. */
+  get #mustProve(): boolean {
+    const unproven = this.#sentBytes - this.#provenBytes;
+    return this.#options.random !== undefined && unproven >= UNPROVEN_BYTES;
+  }
+
+  #askForProof(): void {
+    const { random } = this.#options;
+    const unproven = this.#sentBytes - this.#provenBytes;
+    if (random === undefined || this.#proof !== undefined || unproven < UNPROVEN_BYTES / 4) return;
+    this.#proof = { token: random(), sentBytes: this.#sentBytes };
+    this.#mux.ping(this.#proof.token);
+  }
+
+  #proven(sentBytes: number): void {
+    this.#provenBytes = sentBytes;
+    this.#proof = undefined;
+    this.#askForProof();
   }
 
   #mayPong(): boolean {
@@ -370,7 +414,10 @@ export class Session {
   }
 
   #send(): void {
-    this.#transport.send(this.#writer.take((bytes) => this.#transport.allocate(bytes)));
+    const message = this.#writer.take((bytes) => this.#transport.allocate(bytes));
+    this.#sentBytes += message.length;
+    this.#transport.send(message);
+    this.#askForProof();
   }
 }
 

@@ -183,6 +183,7 @@ export class Correlator extends DurableObject<Env> {
       },
       ended: () => this.#agents.remove(ws, Date.now()),
       budget: this.#budget,
+      random,
     });
     if (kept !== undefined) session.resumeGreeted(kept.peer);
     const [id = ""] = identity.split(" ", 1);
@@ -201,6 +202,12 @@ export class Correlator extends DurableObject<Env> {
     this.#lookout.stop();
     this.#pulse.stop();
   }
+}
+
+/** See `SessionOptions.random`. */
+function random(): number {
+  const [value = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return 2 ** 30 + (value >>> 2);
 }
 
 /** What an agent's close code means for its exchanges: a reason of the table, else a connection that broke. */

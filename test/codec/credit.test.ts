@@ -44,13 +44,13 @@ describe("a receiver's credit", () => {
     expect(credit.bufferedBytes).toBe(INITIAL_WINDOW_BYTES);
   });
 
-  test("is given back when a quarter of the window was consumed, all that is missing at once", () => {
+  test("is given back when an eighth of the window was consumed, all that is missing at once", () => {
     const credit = begin();
     credit.receive(40 * KiB);
-    expect(credit.consume(16 * KiB - 1, 1, 100)).toBe(0);
-    expect(credit.consume(1, 1, 100)).toBe(16 * KiB);
-    expect(credit.grantedBytes).toBe(40 * KiB);
-    expect(credit.consume(8 * KiB, 1, 100)).toBe(0);
+    expect(credit.consume(8 * KiB - 1, 1, 100)).toBe(0);
+    expect(credit.consume(1, 1, 100)).toBe(8 * KiB);
+    expect(credit.grantedBytes).toBe(32 * KiB);
+    expect(credit.consume(4 * KiB, 1, 100)).toBe(0);
   });
 
   test("is not given back on receipt", () => {

@@ -315,6 +315,11 @@ const sides: Record<keyof typeof limits, readonly [at: () => void, beyond: () =>
       expect(windowAfterRoundTrip(limits.MIN_RTT_MS)).toBeGreaterThan(limits.INITIAL_WINDOW_BYTES),
     () => expect(windowAfterRoundTrip(limits.MIN_RTT_MS - 1)).toBe(limits.INITIAL_WINDOW_BYTES),
   ],
+  // What each side of it means is tested with sessions: see "a peer whose credit is boundless" in session.test.ts.
+  UNPROVEN_BYTES: [
+    () => expect(limits.UNPROVEN_BYTES).toBeGreaterThan(limits.MAX_MESSAGE_BYTES),
+    () => expect(limits.UNPROVEN_BYTES).toBeLessThan(limits.BUDGET_BYTES),
+  ],
   MAX_QUEUED_FRAMES: [
     () => expect(floodedBy(limits.MAX_QUEUED_FRAMES)).toBe(false),
     () => expect(floodedBy(limits.MAX_QUEUED_FRAMES + 1)).toBe(true),

@@ -204,7 +204,9 @@ export class SessionPair {
   readonly #edgeOptions: SessionOptions;
 
   constructor({ edge, agent }: SessionPairOptions = {}) {
-    this.#edgeOptions = { hello: edgeHello, ...edge };
+    // Tokens that nobody guesses need not be random here, only others than a session counts up.
+    let token = 2 ** 30;
+    this.#edgeOptions = { hello: edgeHello, random: () => ++token, ...edge };
     this.edge = sessionEnd(this.clock, this.#edgeOptions);
     this.agent = sessionEnd(this.clock, { hello: agentHello, accept: () => {}, ...agent });
   }
