@@ -42,16 +42,9 @@ async function freePort(): Promise<number> {
 }
 
 test("has no shell block that is not tested here", () => {
-  expect([...blocks.keys()]).toEqual([
-    "In 30 seconds",
-    "Your own server",
-    "Deploy to Cloudflare",
-    "Benchmarks",
-  ]);
+  expect([...blocks.keys()]).toEqual(["In 30 seconds", "Your own server", "Deploy to Cloudflare"]);
   // The test of `npm start` runs this one, CI runs its first half.
   expect(block("In 30 seconds")).toBe("npm ci && npm start\n");
-  // CI runs it with --quick.
-  expect(block("Benchmarks")).toBe("npm run bench\n");
 });
 
 describe("the curl commands after `npm start`", () => {
