@@ -14,18 +14,30 @@ export async function runSmall(job: Job & { kind: "small" }): Promise<JobResult>
   const latencies = createHistogram({ lowest: 1, highest: 600e9, figures: 3 });
   const startMs = performance.now() + job.warmMs;
   const endMs = startMs + job.ms;
+  let inTime = 0;
+  // What is answered after the warm-up counts. When time is up, what is still under way counts for the latencies, or the
+  // slowest would not, but not for the rate.
+  const record = (ms: number, wasInTime: boolean): void => {
+    latencies.record(Math.max(1, Math.round(ms * 1e6)));
+    if (wasInTime) inTime++;
+  };
   const connections = Array.from({ length: job.concurrency }, () =>
-    runConnection(job, startMs, endMs, (ms) => latencies.record(Math.max(1, Math.round(ms * 1e6)))),
+    runConnection(job, startMs, endMs, record),
   );
   const counts = await Promise.all(connections);
   return {
     /** All requests, for what the CPU was spent on; the latencies and the rate are those after the warm-up. */
     requests: counts.reduce((sum, count) => sum + count, 0),
-    perSecond: (latencies.count / job.ms) * 1000,
-    p50Ms: latencies.percentile(50) / 1e6,
-    p99Ms: latencies.percentile(99) / 1e6,
-    maxMs: latencies.max / 1e6,
+    perSecond: (inTime / job.ms) * 1000,
+    p50Ms: milliseconds(latencies.percentile(50)),
+    p99Ms: milliseconds(latencies.percentile(99)),
+    maxMs: milliseconds(latencies.max),
   };
+}
+
+/** A histogram without values says 0, or nonsense. */
+function milliseconds(ns: number): number {
+  return ns > 0 ? ns / 1e6 : Number.NaN;
 }
 
 /** Resolves with the number of requests when the last one is answered. */
@@ -33,7 +45,7 @@ function runConnection(
   { target }: Job & { kind: "small" },
   startMs: number,
   endMs: number,
-  record: (ms: number) => void,
+  record: (ms: number, inTime: boolean) => void,
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     const socket = dial(target);
@@ -71,7 +83,7 @@ function runConnection(
       }
       const now = performance.now();
       count++;
-      if (sentMs >= startMs && now <= endMs) record(now - sentMs);
+      if (now >= startMs) record(now - sentMs, now <= endMs);
       if (now < endMs) {
         next();
       } else {
