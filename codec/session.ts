@@ -11,14 +11,9 @@ import { type ErrorCode, errors, TunnelError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import type { Frame, Hello, RequestHead } from "./frame.ts";
 import { fitsFrame, requestFault } from "./head.ts";
-import {
-  DEAD_AFTER_MS,
-  MAX_MESSAGE_BYTES,
-  MESSAGE_TARGET_BYTES,
-  PING_AFTER_MS,
-  UNPROVEN_BYTES,
-} from "./limits.ts";
+import { DEAD_AFTER_MS, MAX_MESSAGE_BYTES, MESSAGE_TARGET_BYTES, PING_AFTER_MS } from "./limits.ts";
 import { Mux, type MuxEvent } from "./mux.ts";
+import { Proof } from "./proof.ts";
 import { MessageReader, MessageWriter } from "./wire.ts";
 import { unreachable } from "./assert.ts";
 
@@ -71,6 +66,7 @@ export class Session {
   readonly #transport: Transport;
   readonly #options: SessionOptions;
   readonly #budget: Budget;
+  readonly #proof: Proof;
   readonly #host: Host;
   readonly #writer = new MessageWriter();
   readonly #flush = (): void => {
@@ -89,10 +85,6 @@ export class Session {
   #rttMs: number | undefined;
   #askedMs = 0;
   #pingToken = 0;
-  #sentBytes = 0;
-  /** What of it the peer has proven to have read, and the PING that it has to answer for more. */
-  #provenBytes = 0;
-  #proof: { readonly token: number; readonly sentBytes: number } | undefined;
   #pongs = 0;
   #pongsSinceMs = 0;
   #heardMs: number;
@@ -101,6 +93,7 @@ export class Session {
     this.#transport = transport;
     this.#options = options;
     this.#budget = options.budget ?? new Budget();
+    this.#proof = new Proof(options.random);
     this.#heardMs = transport.now();
     this.#mux = this.#newMux();
     this.#host = {
@@ -208,7 +201,7 @@ export class Session {
 
   /** Sends what is ready while the transport is not full. */
   flush(): void {
-    while (this.#error === undefined && !this.#transport.full && !this.#mustProve) {
+    while (this.#error === undefined && !this.#transport.full && !this.#proof.missing) {
       for (let frame = this.#mux.poll(); frame !== undefined; frame = this.#mux.poll()) {
         if (frame.kind === "pong" && this.#options.random !== undefined && !this.#mayPong())
           continue;
@@ -263,8 +256,7 @@ export class Session {
   #forget(): void {
     this.#forgotten = true;
     this.#greeted = false;
-    this.#provenBytes = this.#sentBytes;
-    this.#proof = undefined;
+    this.#proof.reset();
     this.#mux = this.#newMux();
     if (this.#peer !== undefined) this.#meet(this.#peer);
   }
@@ -346,7 +338,7 @@ export class Session {
         return;
       case "ponged":
         if (event.token === this.#pingToken) this.#sampleRtt();
-        else if (event.token === this.#proof?.token) this.#proven(this.#proof.sentBytes);
+        else this.#prove(this.#proof.answered(event.token));
         return;
       default:
         unreachable(event);
@@ -363,32 +355,17 @@ export class Session {
 
   #ping(now: number): void {
     // The peer answers the latest PING only: one that asks for proof must not be overtaken.
-    if (this.#proof === undefined) {
+    if (this.#proof.token === undefined) {
       this.#askedMs = now;
       this.#pingToken++;
     }
-    this.#mux.ping(this.#proof?.token ?? this.#pingToken);
+    this.#mux.ping(this.#proof.token ?? this.#pingToken);
     this.#wake();
   }
 
-  /** Whether too much was sent that the peer may not have read. */
-  get #mustProve(): boolean {
-    const unproven = this.#sentBytes - this.#provenBytes;
-    return this.#options.random !== undefined && unproven >= UNPROVEN_BYTES;
-  }
-
-  #askForProof(): void {
-    const { random } = this.#options;
-    const unproven = this.#sentBytes - this.#provenBytes;
-    if (random === undefined || this.#proof !== undefined || unproven < UNPROVEN_BYTES / 4) return;
-    this.#proof = { token: random(), sentBytes: this.#sentBytes };
-    this.#mux.ping(this.#proof.token);
-  }
-
-  #proven(sentBytes: number): void {
-    this.#provenBytes = sentBytes;
-    this.#proof = undefined;
-    this.#askForProof();
+  /** Asks for proof that the peer reads, if there is a token to ask with. */
+  #prove(token: number | undefined): void {
+    if (token !== undefined) this.#mux.ping(token);
   }
 
   #mayPong(): boolean {
@@ -415,9 +392,8 @@ export class Session {
 
   #send(): void {
     const message = this.#writer.take((bytes) => this.#transport.allocate(bytes));
-    this.#sentBytes += message.length;
     this.#transport.send(message);
-    this.#askForProof();
+    this.#prove(this.#proof.sent(message.length));
   }
 }
 
