@@ -125,6 +125,11 @@ export class HostileAgent {
     await within(ponged, "a pong");
   }
 
+  /** Reads nothing more of its socket. */
+  stopReading(): void {
+    this.#ws.pause();
+  }
+
   leave(): void {
     this.#ws.terminate();
   }
