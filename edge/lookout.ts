@@ -14,7 +14,7 @@ export class Lookout {
   readonly #looked: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param looked called a moment after a request began, if requests are under way then. */
+  /** @param looked called a moment after a request began, whatever became of it, unless `stop()` came before. */
   constructor(looked: () => void) {
     this.#looked = looked;
   }

@@ -5,6 +5,8 @@
  * what the kernel's socket buffers take; one write is what one pull enqueued. None of it shows in a session's
  * accounts: five hundred stalled visitors hold 280 MiB at 64 KiB a pull, and 31 MiB at 4 KiB. So it is counted here.
  */
+import { PROVEN_READER_BYTES } from "../codec/limits.ts";
+
 const KiB = 1024;
 
 /** What the runtime may hold behind all answers before pulls become as small as they get. An object has 128 MB. */
@@ -17,9 +19,6 @@ const HELD_BYTES = 512 * KiB;
 /** 64 KiB a pull is as fast as any; 4 KiB costs seven times the CPU a byte, and less would save nothing. */
 const MOST_BYTES = 64 * KiB;
 const LEAST_BYTES = 4 * KiB;
-
-/** Above what the socket buffers of a path hold (5 MB on loopback): who took this much does read. */
-export const PROVEN_READER_BYTES = 8 * KiB * KiB;
 
 /** The part of what is left that one write may take: full speed until a quarter is left, then less and less. */
 const SHARE = 1 / 64;

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { Pace, PROVEN_READER_BYTES } from "../../edge/pace.ts";
+import { Pace } from "../../edge/pace.ts";
+import { PROVEN_READER_BYTES } from "../../codec/limits.ts";
 
 const KiB = 1024;
 
