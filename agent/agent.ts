@@ -1,43 +1,32 @@
 /**
- * The agent: dials, serves, dials again when the connection is lost, and drains at the end.
- *
- * It decides when to give up: only when trying again cannot help (token refused, other version, replaced).
+ * The agent: keeps its connection up, serves what comes over it, says what happens, and drains at the end.
  */
 import { randomBytes } from "node:crypto";
+import type { ErrorCode } from "../codec/errors.ts";
 import type { Session } from "../codec/session.ts";
-import { backoffMs } from "./backoff.ts";
 import { type ConnectConfig, isLoopback, publicUrl, socketUrl } from "./config.ts";
-import { Dial, type Ending } from "./dial.ts";
+import { Connection } from "./connection.ts";
+import type { Ending } from "./dial.ts";
 import { showMs } from "./duration.ts";
 import type { Log } from "./log.ts";
 import { Origin } from "./origin.ts";
+import { newPlatform } from "./platform.ts";
 import { whyRefused } from "./refused-token.ts";
 import { Serve } from "./serve.ts";
+import { onWake } from "./slept.ts";
 import { type ExitCode, exits } from "./usage.ts";
-
-/** A connection that lasted this long was a good one: the next loss begins the waits anew. */
-const STABLE_MS = 10_000;
-
-/** How often a draining agent looks whether the last answer is out. */
-const DRAINED_CHECK_MS = 10;
 
 export class Agent {
   readonly #config: ConnectConfig;
   readonly #token: string;
   readonly #log: Log;
   readonly #origin: Origin;
-  readonly #serve: Serve;
-  /** Names this process to the edge. */
-  readonly #id = randomBytes(16).toString("base64url");
-  #dial: Dial | undefined;
-  #session: Session | undefined;
+  readonly #connection: Connection;
   readonly #firstConnected = Promise.withResolvers<void>();
   #connectedBefore = false;
   #draining = false;
   /** Settles when a drained connection has closed. */
   #drained: Promise<void> | undefined;
-  /** Ends the wait between two dials. */
-  #hurry: (() => void) | undefined;
 
   constructor(config: ConnectConfig, token: string, log: Log) {
     this.#config = config;
@@ -49,10 +38,25 @@ export class Agent {
       hostHeader: config.hostHeader,
       timeoutMs: config.originTimeoutMs,
     });
-    this.#serve = new Serve({
+    const serve = new Serve({
       origin: this.#origin,
       concurrency: config.concurrency,
       finished: (request) => log.event(request),
+    });
+    this.#connection = new Connection({
+      platform: newPlatform(),
+      url: socketUrl(config),
+      token,
+      // Names this process to the edge.
+      id: randomBytes(16).toString("base64url"),
+      replace: config.replace,
+      accept: (exchange) => serve.accept(exchange),
+      connected: (session, resumed) => this.#connected(session, resumed),
+      disconnected: (ending, retryMs) => {
+        log.event({ event: "disconnected", ...reasonOf(ending), retryMs });
+      },
+      draining: (code) => this.#dismissed(code),
+      isFinal: (ending) => this.#whyFinal(ending) !== undefined,
     });
   }
 
@@ -64,15 +68,20 @@ export class Agent {
   /** Serves until `drain()`, or until trying again cannot help. */
   async run(): Promise<ExitCode> {
     const { edge } = this.#config;
-    const url = socketUrl(this.#config);
-    if (url.protocol === "ws:" && !isLoopback(url)) {
+    if (edge.protocol === "http:" && !isLoopback(edge)) {
       this.#log.say(
         `warning: ${edge.origin} is not https: the token and every request can be read on the way.`,
       );
     }
+    const stopLooking = onWake(() => this.redial("the machine slept"));
     try {
-      return await this.#loop(url);
+      const ending = await this.#connection.run();
+      const final = ending === undefined ? undefined : this.#whyFinal(ending);
+      if (final === undefined) return exits.clean;
+      this.#log.event({ event: "error", code: final.code, message: final.message });
+      return final.exit;
     } finally {
+      stopLooking();
       await this.#drained;
       await this.#origin.close();
     }
@@ -82,64 +91,39 @@ export class Agent {
   drain(): void {
     if (this.#draining) return;
     this.#draining = true;
-    const inFlight = this.#session?.streams ?? 0;
+    const inFlight = this.#connection.streams;
     const { graceMs } = this.#config;
     this.#log.event({ event: "draining", inFlight });
     if (inFlight > 0) {
       this.#log.say(
-        `draining: ${inFlight === 1 ? "1 request" : `${inFlight} requests`} in flight, up to ${showMs(graceMs)} (Ctrl-C again to stop now)`,
+        `draining: ${requests(inFlight)} in flight, up to ${showMs(graceMs)} (Ctrl-C again to stop now)`,
       );
     }
-    if (this.#dial !== undefined) this.#drained = drained(this.#dial, this.#session, graceMs);
-    this.#hurry?.();
+    this.#drained = this.#connection.drain(performance.now() + graceMs);
   }
 
   /** Ends at once: what is in flight fails, on both ends. */
   stop(): void {
     this.#draining = true;
-    this.#dial?.hangUp("shutting-down", "");
-    this.#hurry?.();
+    this.#connection.stop();
   }
 
-  /** Dials again at once, whether it waits for that or is connected. */
-  redial(): void {
-    if (this.#draining) return;
-    if (this.#hurry === undefined) this.#dial?.hangUp("agent-lost", "asked to dial again");
-    else this.#hurry();
+  /** Dials again at once, whether it waits for that or is connected; what is in flight goes on. */
+  redial(note: string): void {
+    this.#connection.redial(note);
   }
 
-  async #loop(url: URL): Promise<ExitCode> {
-    for (let attempt = 0; !this.#draining; attempt++) {
-      let connectedMs = Number.POSITIVE_INFINITY;
-      const dial = new Dial({
-        url,
-        token: this.#token,
-        id: this.#id,
-        accept: (exchange) => this.#serve.accept(exchange),
-        connected: (session, peer) => {
-          connectedMs = performance.now();
-          this.#session = session;
-          this.#connected(session, peer.session);
-        },
-      });
-      this.#dial = dial;
-      const ending = await dial.ended;
-      this.#dial = undefined;
-      this.#session = undefined;
-      if (this.#draining) break;
-      const exit = this.#giveUp(ending);
-      if (exit !== undefined) return exit;
-      if (performance.now() - connectedMs >= STABLE_MS) attempt = 0;
-      await this.#pause(ending, attempt);
-    }
-    return exits.clean;
-  }
-
-  #connected(session: Session, sessionId: string): void {
+  #connected(session: Session, resumed: boolean): void {
     const url = publicUrl(this.#config);
     const { service, origin, concurrency } = this.#config;
     const rttMs = Math.round((session.rttMs ?? 0) * 10) / 10;
-    this.#log.event({ event: "connected", url, service, session: sessionId, rttMs });
+    if (resumed) {
+      const { streams } = session;
+      this.#log.event({ event: "resumed", session: session.id, streams });
+      this.#log.say(`connected again, rtt ${showMs(rttMs)}, ${requests(streams)} in flight went on`);
+      return;
+    }
+    this.#log.event({ event: "connected", url, service, session: session.id, rttMs });
     if (this.#connectedBefore) {
       this.#log.say(`connected again, rtt ${showMs(rttMs)}`);
       return;
@@ -155,64 +139,54 @@ export class Agent {
     );
   }
 
-  /** The exit code when dialling again cannot help, after saying why. */
-  #giveUp(ending: Ending): ExitCode | undefined {
+  /** The edge sends no more requests. */
+  #dismissed(code: ErrorCode): void {
+    if (code !== "replaced") return;
+    this.#log.say("another agent has taken over with --replace");
+    this.drain();
+  }
+
+  /** Why dialling again cannot help; undefined when it may. */
+  #whyFinal(ending: Ending): Final | undefined {
     if (ending.kind === "refused" && (ending.status === 401 || ending.status === 403)) {
-      return this.#fail(
-        exits.authentication,
-        ending.code ?? "unauthorized",
-        `The edge refused the token: ${
-          ending.code === "unauthorized"
-            ? whyRefused(this.#token, this.#config.service, Date.now())
-            : ending.says
-        }`,
-      );
+      const why =
+        ending.code === "unauthorized"
+          ? whyRefused(this.#token, this.#config.service, Date.now())
+          : ending.says;
+      return {
+        exit: exits.authentication,
+        code: ending.code ?? "unauthorized",
+        message: `The edge refused the token: ${why}`,
+      };
     }
     if (ending.kind === "refused" && ending.status === 426) {
-      return this.#fail(exits.version, ending.code ?? "upgrade-required", ending.says);
+      const { code = "upgrade-required", says: message } = ending;
+      return { exit: exits.version, code, message };
     }
-    if (ending.kind === "mismatch")
-      return this.#fail(exits.version, "upgrade-required", ending.says);
-    if (ending.kind === "ended" && ending.error.code === "replaced") {
-      return this.#fail(
-        exits.runtime,
-        "replaced",
-        "Another connection with this agent's identity took its place. Dialling again would only take it back.",
-      );
+    if (ending.kind === "mismatch") {
+      return { exit: exits.version, code: "upgrade-required", message: ending.says };
+    }
+    if (ending.kind === "lost" && ending.code === "replaced") {
+      return {
+        exit: exits.runtime,
+        code: "replaced",
+        message:
+          "Another connection with this agent's identity took its place. Dialling again would only take it back.",
+      };
     }
     return undefined;
   }
-
-  #fail(exit: ExitCode, code: string, message: string): ExitCode {
-    this.#log.event({ event: "error", code, message });
-    return exit;
-  }
-
-  async #pause(ending: Ending, attempt: number): Promise<void> {
-    const asked = ending.kind === "refused" ? (ending.retryAfterMs ?? 0) : 0;
-    const retryMs = Math.round(backoffMs(attempt, Math.random(), asked));
-    this.#log.event({ event: "disconnected", ...reasonOf(ending), retryMs });
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#hurry = resolve;
-    const timer = setTimeout(resolve, retryMs);
-    await promise;
-    clearTimeout(timer);
-    this.#hurry = undefined;
-  }
 }
 
-/** Lets what is in flight finish, as long as the grace allows, and ends the connection. Returns when it has closed. */
-async function drained(dial: Dial, session: Session | undefined, graceMs: number): Promise<void> {
-  const deadlineMs = performance.now() + graceMs;
-  session?.drain("the agent is shutting down");
-  // A stream is over when its last frame was handed to the socket; no event tells that, and this is once in a life.
-  const unfinished = (): boolean => (session?.streams ?? 0) > 0 || dial.unsentBytes > 0;
-  while (unfinished() && performance.now() < deadlineMs) {
-    await new Promise((resolve) => setTimeout(resolve, DRAINED_CHECK_MS));
-  }
-  dial.hangUp("shutting-down", "");
-  // The edge answers the close frame behind all that was sent. A process that exits before takes that with it.
-  await dial.closed;
+/** An end that trying again does not change. */
+interface Final {
+  readonly exit: ExitCode;
+  readonly code: string;
+  readonly message: string;
+}
+
+function requests(count: number): string {
+  return count === 1 ? "1 request" : `${count} requests`;
 }
 
 /** What a `disconnected` event says. */
@@ -229,7 +203,7 @@ function reasonOf(ending: Ending): { readonly code: string; readonly reason: str
     case "mismatch":
     case "unreachable":
       return { code: "edge-unreachable", reason: ending.says };
-    case "ended":
-      return { code: ending.error.code, reason: ending.error.note };
+    case "lost":
+      return { code: ending.code, reason: ending.note };
   }
 }

@@ -14,14 +14,30 @@ export const BACKOFF_CAP_MS = 15_000;
 /** However long the edge asks agents to stay away, they look again after this time. */
 export const RETRY_AFTER_CAP_MS = 300_000;
 
+/** The bound of waits while the edge may still keep what is in flight. */
+export const URGENT_CAP_MS = 1000;
+
+export interface Wait {
+  /** 0 is the first dial after a loss. */
+  readonly attempt: number;
+  /** Whether requests in flight wait for the connection. */
+  readonly busy: boolean;
+  /** Whether the edge may still keep them, and hold visitors for us. */
+  readonly urgent: boolean;
+  /** What a `Retry-After` of the edge asked for; 0 when nothing. */
+  readonly retryAfterMs: number;
+}
+
 /**
- * Milliseconds to wait before dial number `attempt` (0 is the first after a loss).
+ * Milliseconds to wait before a dial. The first after a loss comes at once when requests are in flight: an edge that lost
+ * all its agents together lost all of those, so it is no herd that comes back.
  * @param random uniform in [0, 1)
- * @param retryAfterMs what a `Retry-After` of the edge asked for: the wait is at least that, capped
  */
-export function backoffMs(attempt: number, random: number, retryAfterMs = 0): number {
+export function backoffMs({ attempt, busy, urgent, retryAfterMs }: Wait, random: number): number {
+  if (attempt === 0 && busy && retryAfterMs === 0) return 0;
   // 2 ** 30 is far above the cap: the exponent stays finite however long the edge is away.
-  const boundMs = Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(attempt, 30));
+  const capMs = urgent ? URGENT_CAP_MS : BACKOFF_CAP_MS;
+  const boundMs = Math.min(capMs, BACKOFF_BASE_MS * 2 ** Math.min(attempt, 30));
   return Math.min(retryAfterMs, RETRY_AFTER_CAP_MS) + random * boundMs;
 }
 

@@ -102,6 +102,13 @@ program
       "how long requests in flight may finish after the first signal (default 30s)",
     ),
   )
+  .addOption(
+    option(
+      "--replace",
+      "AGENT_REPLACE",
+      "take over: other agents of the service finish what they have and end",
+    ),
+  )
   .addOption(json())
   .action((_options, command: Command) => finish(command, connect));
 
@@ -144,6 +151,13 @@ program
       "--visitors <who>",
       "AGENT_EDGE_VISITORS",
       "who may send requests: open, or token (default open)",
+    ),
+  )
+  .addOption(
+    option(
+      "--grace <time>",
+      "AGENT_EDGE_GRACE",
+      "how long requests survive the loss of their agent's connection (default 15s)",
     ),
   )
   .addOption(json())
@@ -195,6 +209,7 @@ function givenOf(command: Command): GivenValues {
   }))) {
     const text: unknown = command.getOptionValue(attributeName);
     const flag = command.getOptionValueSource(attributeName) === "cli";
+    if (text === true) given[attributeName] = { text: "true", from: flag ? long : envVar, flag };
     if (typeof text !== "string" || (text === "" && !flag)) continue;
     given[attributeName] = { text, from: flag ? long : envVar, flag };
   }
@@ -221,7 +236,7 @@ async function connect(given: GivenValues, log: Log): Promise<ExitCode> {
   log.live(`connecting to ${socketUrl(config).href}`);
   const { Agent } = await import("./agent.ts");
   const agent = new Agent(config, secret, log);
-  process.on("SIGHUP", () => agent.redial());
+  process.on("SIGHUP", () => agent.redial("asked to dial again"));
   onSignals(
     () => agent.drain(),
     () => agent.stop(),

@@ -6,7 +6,7 @@
  */
 import * as v from "valibot";
 import { isHeaderValue } from "../codec/headers.ts";
-import { MAX_STREAMS } from "../codec/limits.ts";
+import { GRACE_MS, MAX_GRACE_MS, MAX_STREAMS } from "../codec/limits.ts";
 import { durationMs } from "./duration.ts";
 import type { Role } from "./token.ts";
 import { UsageError } from "./usage.ts";
@@ -43,6 +43,8 @@ export interface ConnectConfig {
   readonly originTimeoutMs: number;
   /** How long requests in flight may take to finish after the first signal. */
   readonly graceMs: number;
+  /** Whether this agent takes over from all others of the service, which then drain. */
+  readonly replace: boolean;
 }
 
 /** Whether the edge asks a visitor for a token. */
@@ -57,6 +59,8 @@ export interface EdgeConfig {
   /** Where the made secret and the objects' storage are kept; a temporary directory when undefined. */
   readonly dataDirectory: string | undefined;
   readonly visitors: Visitors;
+  /** How long exchanges survive the loss of their agent's connection. */
+  readonly graceMs: number;
 }
 
 export interface TokenConfig {
@@ -147,6 +151,7 @@ export function connectConfig(given: GivenValues): ConnectConfig {
       ) ?? 600_000,
     graceMs:
       checkIf(duration(0, DAY_MS, "a time like 30s or 5m, at most 1d"), given.grace) ?? 30_000,
+    replace: given.replace !== undefined,
   };
 }
 
@@ -162,6 +167,9 @@ export function edgeConfig(given: GivenValues): EdgeConfig {
     domain: checkIf(domain, given.domain),
     dataDirectory: given.data?.text,
     visitors: checkIf(visitors, given.visitors) ?? "open",
+    graceMs:
+      checkIf(duration(0, MAX_GRACE_MS, "a time like 15s or 2m, at most 1h"), given.grace) ??
+      GRACE_MS,
   };
 }
 

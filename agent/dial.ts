@@ -1,34 +1,32 @@
 /**
- * One WebSocket's life: upgrade, HELLO, messages both ways, signs of life, end. It lends the session its transport.
+ * One WebSocket's life: upgrade, messages both ways, signs of life, end. It is the transport of a dialer's session for as
+ * long as it lasts.
  *
- * It never dials again (`agent.ts` does) and never looks into a message.
+ * It never dials again (`connection.ts` does) and never looks into a message.
  */
 import { Agent as HttpsAgent } from "node:https";
 import type { IncomingMessage } from "node:http";
 import { type ClientOptions, WebSocket } from "ws";
-import { type ErrorCode, errorCodeOf, errors, TunnelError } from "../codec/errors.ts";
-import type { Exchange } from "../codec/exchange.ts";
-import type { Hello } from "../codec/frame.ts";
+import type { Dialer } from "../codec/dialer.ts";
+import { type ErrorCode, errorCodeOf } from "../codec/errors.ts";
 import { isHeaderValue } from "../codec/headers.ts";
-import { MAX_MESSAGE_BYTES, MAX_STREAMS, PROTOCOL, REQUEST_CREDIT_BYTES } from "../codec/limits.ts";
-import { Session, type Transport } from "../codec/session.ts";
+import { MAX_MESSAGE_BYTES, PROTOCOL } from "../codec/limits.ts";
+import type { Transport } from "../codec/transport.ts";
 import { retryAfterMs } from "./backoff.ts";
 import { isLoopback } from "./config.ts";
 import { faultReason } from "./fault.ts";
-import { MessagePool } from "./message-pool.ts";
-import { SOFTWARE } from "./software.ts";
 
 /** How long the upgrade, and then the edge's HELLO, may take. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** Proxies and Cloudflare drop what is idle for 100 s. A protocol ping costs the edge nothing: it wakes no object. */
-const PING_EVERY_MS = 20_000;
+const IDLE_PING_MS = 20_000;
+
+/** While requests are in flight a dead connection has to be noticed well within the edge's grace. */
+const BUSY_PING_MS = 5000;
 
 /** A ping that nothing answers for this long means that the connection is dead, though nobody said so. */
-const PONG_WITHIN_MS = 10_000;
-
-/** How often the session looks after its own liveness while streams are open. */
-const TICK_MS = 5000;
+const PONG_WITHIN_MS = 5000;
 
 /** The session stops handing over messages while this many bytes wait for the socket: what waits here can no longer be reordered. */
 const FULL_BYTES = 256 * 1024;
@@ -45,9 +43,10 @@ export interface DialOptions {
   readonly token: string;
   /** Tells this process from others that use the same token: the newest connection with an id takes the place of the one before. */
   readonly id: string;
-  readonly accept: (exchange: Exchange) => void;
-  /** HELLOs were exchanged: requests may come. Called once. */
-  readonly connected: (session: Session, peer: Hello) => void;
+  /** Whether this agent is to take over from all others of the service. */
+  readonly replace: boolean;
+  /** Greets on the socket, and has the session that it carries. */
+  readonly dialer: Dialer;
 }
 
 /** How a dial ended. */
@@ -65,8 +64,8 @@ export type Ending =
   | { readonly kind: "mismatch"; readonly says: string }
   /** No WebSocket came to be. */
   | { readonly kind: "unreachable"; readonly says: string }
-  /** The session began, and ended. */
-  | { readonly kind: "ended"; readonly error: TunnelError };
+  /** The WebSocket came to be, and is gone. */
+  | { readonly kind: "lost"; readonly code: ErrorCode; readonly note: string };
 
 export class Dial implements Transport {
   /** Settles when the connection is of no more use. Never rejects. */
@@ -75,18 +74,19 @@ export class Dial implements Transport {
   readonly closed: Promise<void>;
   readonly #ws: WebSocket;
   readonly #options: DialOptions;
-  readonly #session: Session;
+  readonly #dialer: Dialer;
   readonly #settle: (ending: Ending) => void;
   readonly #timers: NodeJS.Timeout[] = [];
-  readonly #pool = new MessagePool();
+  #pingedMs = performance.now();
   #pongDue: NodeJS.Timeout | undefined;
   /** What went wrong, for the close event, which itself says little. */
-  #fault: { readonly code: ErrorCode; readonly note: string } | undefined;
-  #greeted = false;
+  #fault: { readonly code: number; readonly note: string } | undefined;
+  #opened = false;
   #wasFull = false;
 
   constructor(options: DialOptions) {
     this.#options = options;
+    this.#dialer = options.dialer;
     const { promise, resolve } = Promise.withResolvers<Ending>();
     this.ended = promise;
     this.#settle = (ending) => {
@@ -94,27 +94,14 @@ export class Dial implements Transport {
       clearTimeout(this.#pongDue);
       resolve(ending);
     };
-    this.#session = new Session(this, {
-      hello: {
-        session: "",
-        maxStreams: MAX_STREAMS,
-        credit: REQUEST_CREDIT_BYTES,
-        software: SOFTWARE,
-      },
-      accept: options.accept,
-      greeted: (peer) => this.#onGreeted(peer),
-      ended: (error) => {
-        this.#settle(this.#greeted ? { kind: "ended", error } : unreachable(error.note));
-      },
-    });
     this.#ws = this.#open();
     this.closed = new Promise((resolve) => this.#ws.once("close", () => resolve()));
   }
 
-  /** Ends the connection in an orderly way: what is open fails on both ends. */
-  hangUp(code: ErrorCode, note: string): void {
-    this.#session.end(code, note);
-    this.#settle({ kind: "ended", error: new TunnelError(code, note) });
+  /** Gives the connection up at once, as if it had broken: what is in flight may go on over the next one. */
+  abandon(note: string): void {
+    this.#fault ??= { code: 1006, note };
+    this.#ws.terminate();
   }
 
   /** What the kernel has not taken yet. */
@@ -129,35 +116,25 @@ export class Dial implements Transport {
   }
 
   send(message: Uint8Array): void {
-    this.#ws.send(message, { binary: true }, () => {
-      this.#pool.give(message);
-      this.#onSent();
-    });
+    this.#ws.send(message, { binary: true }, () => this.#onSent());
   }
 
   close(code: number, reason: string): void {
+    this.#fault ??= { code, note: reason };
     // While the upgrade is under way ws has nothing to close in an orderly way.
     if (this.#ws.readyState === WebSocket.CONNECTING) this.#ws.terminate();
     else this.#ws.close(code, reason);
   }
 
-  schedule(flush: () => void): void {
-    setImmediate(flush);
-  }
-
-  now(): number {
-    return performance.now();
-  }
-
-  allocate(bytes: number): Uint8Array {
-    return this.#pool.take(bytes);
-  }
-
   #open(): WebSocket {
-    const { url, token, id } = this.#options;
+    const { url, token, id, replace } = this.#options;
     const secure = url.protocol === "wss:";
     const options: SocketOptions = {
-      headers: { authorization: `Bearer ${token}`, "sluice-agent": id },
+      headers: {
+        authorization: `Bearer ${token}`,
+        "sluice-agent": id,
+        ...(replace ? { "sluice-replace": "1" } : {}),
+      },
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       closeTimeout: 5000,
       maxPayload: MAX_MESSAGE_BYTES,
@@ -170,8 +147,8 @@ export class Dial implements Transport {
     ws.on("open", () => this.#onOpen());
     ws.on("message", (data: Buffer, isBinary) => {
       this.#heard();
-      if (isBinary) this.#session.receive(data);
-      else this.#session.end("protocol-error", "a text message");
+      if (isBinary) this.#dialer.receive(this, data);
+      else this.#dialer.end("protocol-error", "a text message");
     });
     ws.on("pong", () => this.#heard());
     ws.on("error", (error) => this.#onError(error));
@@ -181,26 +158,27 @@ export class Dial implements Transport {
   }
 
   #onOpen(): void {
-    this.#session.greet();
-    const ping = setInterval(() => {
-      this.#ws.ping();
-      this.#pongDue = setTimeout(
-        () => this.#die(`no sign of life within ${PONG_WITHIN_MS / 1000} s`),
-        PONG_WITHIN_MS,
-      );
-    }, PING_EVERY_MS);
-    const tick = setInterval(() => this.#session.tick(), TICK_MS);
+    this.#opened = true;
+    this.#dialer.open(this);
+    const look = setInterval(() => this.#look(), BUSY_PING_MS);
     const helloDue = setTimeout(() => {
-      if (!this.#greeted) this.#die("the edge opened the connection and said nothing");
+      if (!this.#dialer.greeted) this.abandon("the edge opened the connection and said nothing");
     }, HANDSHAKE_TIMEOUT_MS);
-    this.#timers.push(ping, tick, helloDue);
+    this.#timers.push(look, helloDue);
   }
 
-  #onGreeted(peer: Hello): void {
-    // Again after each sleep of the edge: nothing that the agent's person needs to know.
-    if (this.#greeted) return;
-    this.#greeted = true;
-    this.#options.connected(this.#session, peer);
+  /** Asks for a sign of life when it is time to. */
+  #look(): void {
+    if (this.#dialer.session?.tick() === false) this.abandon("the edge stopped answering");
+    const now = performance.now();
+    const idle = this.#dialer.streams === 0;
+    if (this.#pongDue !== undefined || (idle && now - this.#pingedMs < IDLE_PING_MS)) return;
+    this.#pingedMs = now;
+    this.#ws.ping();
+    this.#pongDue = setTimeout(
+      () => this.abandon(`no sign of life within ${PONG_WITHIN_MS / 1000} s`),
+      PONG_WITHIN_MS,
+    );
   }
 
   /** The socket took bytes: the peer reads, or the kernel still has room. */
@@ -208,20 +186,13 @@ export class Dial implements Transport {
     if (!this.#wasFull || this.#ws.bufferedAmount >= FULL_BYTES) return;
     this.#wasFull = false;
     this.#heard();
-    this.#session.flush();
+    this.#dialer.session?.flush();
   }
 
   #heard(): void {
     if (this.#pongDue === undefined) return;
     clearTimeout(this.#pongDue);
     this.#pongDue = undefined;
-  }
-
-  /** The connection is dead: no handshake would be answered. */
-  #die(note: string): void {
-    this.#fault = { code: "agent-lost", note };
-    this.#ws.terminate();
-    this.#session.lost("agent-lost", note);
   }
 
   #onError(error: Error & { readonly code?: string }): void {
@@ -231,12 +202,12 @@ export class Dial implements Transport {
         says: `What answers at ${this.#options.url.host} does not speak ${PROTOCOL}: ${error.message}.`,
       });
     }
-    const tooLarge = error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
-    const broken = error.code?.startsWith("WS_ERR_") === true;
-    this.#fault ??= {
-      code: tooLarge ? "frame-too-large" : broken ? "protocol-error" : "agent-lost",
-      note: faultReason(error),
-    };
+    const note = faultReason(error);
+    // It would be sent again on the next connection, and again be too large.
+    if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") {
+      this.#dialer.end("frame-too-large", note);
+    }
+    this.#fault ??= { code: 1006, note };
   }
 
   async #onRefusal(response: IncomingMessage): Promise<void> {
@@ -255,15 +226,18 @@ export class Dial implements Transport {
   }
 
   #onClose(code: number, reason: string): void {
-    const said = errorCodeOf(code - 4000);
-    const known = said !== undefined && errors[said].ends === "session" ? said : undefined;
-    const fault = this.#fault ?? { code: known ?? "agent-lost", note: closeNote(code, reason) };
-    this.#session.lost(fault.code, fault.note);
+    const fault = this.#fault ?? { code, note: closeNote(code, reason) };
+    this.#dialer.lost(this, fault.code, fault.note);
+    if (!this.#opened) {
+      this.#settle({ kind: "unreachable", says: fault.note });
+      return;
+    }
+    this.#settle({
+      kind: "lost",
+      code: errorCodeOf(fault.code - 4000) ?? "agent-lost",
+      note: fault.note,
+    });
   }
-}
-
-function unreachable(says: string): Ending {
-  return { kind: "unreachable", says };
 }
 
 /**

@@ -41,6 +41,7 @@ export type AgentEvent =
       readonly reason: string;
       readonly retryMs: number;
     }
+  | { readonly event: "resumed"; readonly session: string; readonly streams: number }
   | { readonly event: "draining"; readonly inFlight: number }
   | { readonly event: "error"; readonly code: string; readonly message: string }
   | RequestEvent;

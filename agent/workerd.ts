@@ -233,12 +233,17 @@ async function development<T>(name: string, load: () => T | Promise<T>): Promise
   }
 }
 
-async function capnp({ host, port, domain, visitors }: EdgeConfig): Promise<string> {
+async function capnp(config: EdgeConfig): Promise<string> {
+  const { host, port, domain, visitors, graceMs } = config;
   const wrangler = await readFile(new URL("../wrangler.toml", import.meta.url), "utf8");
   const date = /^compatibility_date = (".*")$/m.exec(wrangler)?.[1];
   const flags = /^compatibility_flags = (\[.*\])$/m.exec(wrangler)?.[1] ?? "[]";
   if (date === undefined) throw new UsageError("wrangler.toml has no compatibility_date.");
-  const variables = { VISITORS: visitors === "open" ? "public" : "token", TUNNEL_DOMAIN: domain };
+  const variables = {
+    VISITORS: visitors === "open" ? "public" : "token",
+    TUNNEL_DOMAIN: domain,
+    GRACE_SECONDS: String(graceMs / 1000),
+  };
   const bindings = Object.entries(variables)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `    (name = "${name}", text = ${JSON.stringify(value)}),\n`);

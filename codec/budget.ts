@@ -23,6 +23,7 @@ const keptFree: Record<Reader, number> = { new: 3 / 4, steady: 1 / 2, proven: 1 
 export class Budget {
   readonly totalBytes: number;
   #usedBytes = 0;
+  #retainedBytes = 0;
 
   constructor(totalBytes: number = BUDGET_BYTES) {
     this.totalBytes = totalBytes;
@@ -33,8 +34,24 @@ export class Budget {
     return this.#usedBytes;
   }
 
+  /** Sent messages that peers have not acknowledged. */
+  get retainedBytes(): number {
+    return this.#retainedBytes;
+  }
+
   get freeBytes(): number {
-    return this.totalBytes - this.#usedBytes;
+    return Math.max(0, this.totalBytes - this.#usedBytes - this.#retainedBytes);
+  }
+
+  /** Whether nothing is left: retained messages may have taken a little more than there was. */
+  get exhausted(): boolean {
+    return this.freeBytes === 0;
+  }
+
+  /** `bytes` more (or, negative, fewer) are retained. They are there already, so this cannot fail: it narrows what is promised next. */
+  retain(bytes: number): void {
+    this.#retainedBytes += bytes;
+    assert(this.#retainedBytes >= 0, "nothing is released that was not retained");
   }
 
   /** Reserves the window of a new body; 0 when there is no room for even the smallest. */

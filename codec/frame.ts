@@ -30,17 +30,19 @@ export interface ResponseHead {
   readonly length: BodyLength;
 }
 
-/** The first frame of each end, and again whenever an end has forgotten the session (hibernation). */
+/** The first frame of each end on each socket, and again when the edge has forgotten the session (hibernation). */
 export interface Hello {
   readonly kind: "hello";
   /** The session this end believes in; "" when it has none. */
   readonly session: string;
-  /** How many of the other end's messages this end has received in that session. */
+  /** How many of the other end's messages this end has received in that session: the others have to be sent again. */
   readonly received: number;
   /** How many streams the other end may have open at once. */
   readonly maxStreams: number;
   /** The credit the other end has for each request body from the start. */
   readonly credit: number;
+  /** How long the sender keeps the session after it has lost its socket, in milliseconds; the agent keeps it as long as the edge. */
+  readonly grace: number;
   /** Name and version, for status pages and logs. */
   readonly software: string;
 }

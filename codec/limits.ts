@@ -86,6 +86,39 @@ export const MIN_RTT_MS = 5;
 /** Sent bytes that the agent has not proven to have read, by a PONG it cannot guess: there the edge pauses, whatever credit it was given. workerd queues without bound what a peer does not read. */
 export const UNPROVEN_BYTES = 16 * MiB;
 
+/** What an agent keeps of messages that the edge has not acknowledged, at most: the largest window twice over, on its way out and unacknowledged. */
+export const AGENT_RETAIN_BYTES = 32 * MiB;
+
+/** The same at the edge, for each session, counted in its budget: 50 MB/s of upload at 160 ms. */
+export const EDGE_RETAIN_BYTES = 8 * MiB;
+
+/** What a session may retain though the budget is used up: twice what a peer leaves unacknowledged, so that nobody waits for an ACK that does not come. */
+export const LEAST_RETAINED_BYTES = 512 * KiB;
+
+/** What keeping a message costs beside its bytes. */
+export const RETAINED_MESSAGE_BYTES = 256;
+
+/** Received bytes after which an ACK goes with the next message. */
+export const ACK_RIDES_BYTES = 16 * KiB;
+
+/** Received messages after which an ACK goes with the next message: rarely enough to cost small requests nothing. */
+export const ACK_RIDES_MESSAGES = 16;
+
+/** Received bytes after which an ACK goes in a message of its own. */
+export const ACK_ALONE_BYTES = 192 * KiB;
+
+/** Received messages after which an ACK goes in a message of its own. */
+export const ACK_ALONE_MESSAGES = 128;
+
+/** How long the edge keeps a session, with all its streams, after its socket was lost, unless its operator says otherwise. */
+export const GRACE_MS = 15_000;
+
+/** The longest grace: what waits is held in memory, and a visitor has gone home by then. */
+export const MAX_GRACE_MS = 3_600_000;
+
+/** How long a peer may take to say HELLO on a new socket. */
+export const HELLO_WITHIN_MS = 10_000;
+
 /** Control frames that may wait for a peer that does not read: a few for each stream it may open. Beyond it the session ends. */
 export const MAX_QUEUED_FRAMES = 10_000;
 
@@ -95,7 +128,10 @@ export const OUTBOX_BYTES = 512 * KiB;
 /** A peer that was silent this long while streams are open is asked for a sign of life (PING). */
 export const PING_AFTER_MS = 10_000;
 
-/** A peer that was silent this long while streams are open is taken for dead. */
+/** A peer that was asked and did not answer for two seconds gets no new streams while there is another. */
+export const SUSPECT_AFTER_MS = 12_000;
+
+/** A peer that was silent this long while streams are open is taken for dead: its socket is given up, and the grace begins. */
 export const DEAD_AFTER_MS = 25_000;
 
 assert(
@@ -109,6 +145,11 @@ assert(
 assert(
   REQUEST_CREDIT_BYTES * MAX_STREAMS <= BUDGET_BYTES,
   "request credit given without asking fits the budget",
+);
+assert(
+  ACK_ALONE_BYTES + MAX_DATA_BYTES + ACK_ALONE_MESSAGES * RETAINED_MESSAGE_BYTES <=
+    LEAST_RETAINED_BYTES,
+  "whoever waits for an ACK has sent enough to be given one",
 );
 assert(MAX_PATH_CHARS < MAX_HEAD_BYTES, "the longest path fits a head");
 assert(DEAD_AFTER_MS > PING_AFTER_MS, "a peer is asked before it is given up");

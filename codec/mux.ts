@@ -53,6 +53,8 @@ export class Mux<Owner> {
   readonly #credits = new Queue<Stream<Owner>>();
   #pong: number | undefined;
   #highestId = 0;
+  /** The last stream of ours whose REQUEST was fetched by `poll()`. */
+  #announcedId = 0;
   #peerStreams = 0;
   #peerRequestCreditBytes = 0;
   #peerDraining = false;
@@ -181,6 +183,11 @@ export class Mux<Owner> {
     this.#concludeDeclined(stream);
   }
 
+  /** Whether the peer cannot have heard of a stream that we opened: its REQUEST still waits here. */
+  unheard(stream: Stream<Owner>): boolean {
+    return stream.id > this.#announcedId;
+  }
+
   /** The session is over: ends everything without a word to the peer. Returns what was not over. */
   abandon(): Stream<Owner>[] {
     const streams = [...this.#streams.values()];
@@ -277,7 +284,10 @@ export class Mux<Owner> {
       return { kind: "pong", token };
     }
     const control = this.#control.shift();
-    if (control !== undefined) return control;
+    if (control !== undefined) {
+      if (control.kind === "request") this.#announcedId = control.stream;
+      return control;
+    }
     for (let stream = this.#credits.shift(); stream; stream = this.#credits.shift()) {
       stream.creditListed = false;
       const bytes = stream.inbox.dueBytes;

@@ -25,6 +25,11 @@ export class Queue<T> {
     this.#items[this.#items.length - 1] = item;
   }
 
+  /** From the first to the last, without taking them. */
+  *[Symbol.iterator](): Generator<T, void, void> {
+    for (let at = this.#head; at < this.#items.length; at++) yield this.#items[at] as T;
+  }
+
   clear(): void {
     this.#items = [];
     this.#head = 0;

@@ -1,51 +1,39 @@
 /**
- * One agent's connection: bytes to frames to exchanges, and back. Both shells use it; it knows no socket, timer or
- * randomness, only the `Transport` a shell hands in.
+ * An agent's life with the edge: bytes to frames to exchanges, and back, over one socket after the other. Both ends use
+ * it; it knows no socket, timer or randomness, only what a shell hands in.
  *
- * The end with `accept` answers exchanges, the other opens them. The opener may forget everything between two
- * exchanges (a Durable Object hibernates) and then simply says HELLO again: both ends start anew.
+ * The end with `accept` answers exchanges, the other opens them. A session without a transport keeps all that is under
+ * way; which socket belongs to which session is not its business (`listener.ts`, `dialer.ts`).
  */
 import type { Host } from "./body.ts";
 import { Budget } from "./budget.ts";
 import { type ErrorCode, errors, TunnelError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import type { Frame, Hello, RequestHead } from "./frame.ts";
+import { type Introduction, writeHello } from "./greeting.ts";
 import { fitsFrame, requestFault } from "./head.ts";
-import { DEAD_AFTER_MS, MAX_MESSAGE_BYTES, MESSAGE_TARGET_BYTES, PING_AFTER_MS } from "./limits.ts";
+import { DEAD_AFTER_MS, PING_AFTER_MS, SUSPECT_AFTER_MS } from "./limits.ts";
+import { Messenger, readFrames } from "./messenger.ts";
 import { Mux, type MuxEvent } from "./mux.ts";
 import { Proof } from "./proof.ts";
-import { MessageReader, MessageWriter } from "./wire.ts";
+import type { Platform, Transport } from "./transport.ts";
 import { unreachable } from "./assert.ts";
 
-/** What a session needs of a WebSocket; a shell implements it. */
-export interface Transport {
-  /** Sends one binary message. The session never touches `message` again. */
-  send(message: Uint8Array): void;
-  /** True while the transport would rather not take more; the shell calls `session.flush()` when that ends. */
-  readonly full: boolean;
-  /** Ends the WebSocket. `code` is 1000, 1001 or 4000 + wire number, `reason` at most 123 bytes. Idempotent, never throws. */
-  close(code: number, reason: string): void;
-  /** Calls `flush` once, soon: what becomes ready until then shares messages. */
-  schedule(flush: () => void): void;
-  /** Milliseconds of a clock that never goes back. */
-  now(): number;
-  /** A buffer of its own whose contents do not matter. */
-  allocate(bytes: number): Uint8Array;
-}
-
 export interface SessionOptions {
+  /** Names the session; the edge draws it at random. */
+  readonly id: string;
   /** What our HELLO says. */
-  readonly hello: Omit<Hello, "kind" | "received">;
+  readonly introduction: Introduction;
   /** Called for each request that arrives. Without it, a REQUEST is the peer's fault. */
   readonly accept?: (exchange: Exchange) => void;
-  /** The peer's HELLO has arrived, for the first time or anew. */
-  readonly greeted?: (peer: Hello) => void;
   /** The peer takes no new streams. */
   readonly draining?: (code: ErrorCode, note: string) => void;
   /** The session has ended; every exchange was failed before. Called once. */
   readonly ended?: (error: TunnelError) => void;
   /** What may be promised to peers for bodies: sessions that share a memory share one. A new one when left out. */
   readonly budget?: Budget;
+  /** The most bytes to keep of what the peer has not acknowledged; at it, sending pauses. */
+  readonly retainBytes: number;
   /**
    * Unpredictable integers from 2^30 to 2^31 - 1, for an end whose transport is never full: the peer then has to prove
    * that it reads. See `UNPROVEN_BYTES`.
@@ -63,23 +51,24 @@ const MAX_CLOSE_REASON_BYTES = 123;
 const MOST_PONGS = 10;
 
 export class Session {
-  readonly #transport: Transport;
+  readonly id: string;
+  readonly #platform: Platform;
   readonly #options: SessionOptions;
   readonly #budget: Budget;
+  readonly #messenger: Messenger;
+  readonly #mux: Mux<Exchange>;
   readonly #proof: Proof;
   readonly #host: Host;
-  readonly #writer = new MessageWriter();
+  readonly #poll = (): Frame | undefined => this.#nextFrame();
   readonly #flush = (): void => {
     this.#scheduled = false;
     this.flush();
   };
-  #mux: Mux<Exchange>;
   #peer: Hello | undefined;
-  /** Our HELLO is out for the time the peer knows of. */
-  #greeted = false;
-  /** We have forgotten what came before: frames are of that time until the peer's HELLO. */
-  #forgotten = false;
-  #draining = false;
+  /** After a sleep: our HELLO has to go before anything else. */
+  #helloDue = false;
+  /** After a sleep: what arrives is of the time before, until the peer's HELLO answers ours. */
+  #unanswered = false;
   #error: TunnelError | undefined;
   #scheduled = false;
   #rttMs: number | undefined;
@@ -89,23 +78,35 @@ export class Session {
   #pongsSinceMs = 0;
   #heardMs: number;
 
-  constructor(transport: Transport, options: SessionOptions) {
-    this.#transport = transport;
+  constructor(platform: Platform, options: SessionOptions) {
+    const { id, accept, introduction, budget = new Budget(), retainBytes, random } = options;
+    this.id = id;
+    this.#platform = platform;
     this.#options = options;
-    this.#budget = options.budget ?? new Budget();
-    this.#proof = new Proof(options.random);
-    this.#heardMs = transport.now();
-    this.#mux = this.#newMux();
+    this.#budget = budget;
+    this.#messenger = new Messenger({ platform, budget, retainBytes });
+    this.#proof = new Proof(random);
+    this.#heardMs = platform.now();
+    this.#mux = new Mux({
+      acceptStreams: accept === undefined ? 0 : introduction.maxStreams,
+      requestCreditBytes: introduction.credit,
+      budget,
+    });
     this.#host = {
-      now: () => transport.now(),
+      now: () => platform.now(),
       rttMs: () => this.#rttMs ?? 0,
       wake: () => this.#wake(),
     };
   }
 
-  /** Whether HELLOs were exchanged and neither end is draining or gone: `open()` may work. */
+  /** Whether there is a transport, and neither end is draining or gone: `open()` may work. */
   get ready(): boolean {
-    return this.#peer !== undefined && this.#error === undefined && !this.#mux.peerDraining;
+    return this.transport !== undefined && this.#error === undefined && !this.#mux.peerDraining;
+  }
+
+  /** The transport in use; undefined between two, and before and after all. */
+  get transport(): Transport | undefined {
+    return this.#messenger.transport;
   }
 
   /** The peer's latest HELLO. */
@@ -118,6 +119,21 @@ export class Session {
     return this.#mux.size;
   }
 
+  /** Whether all stream ids are used up: another session has to take the next stream. */
+  get exhausted(): boolean {
+    return this.#mux.exhausted;
+  }
+
+  /** Whether the peer may never have heard of this session, so that a HELLO that does not name it can still be for it. */
+  get untouched(): boolean {
+    return this.#error === undefined && this.#messenger.untouched;
+  }
+
+  /** Whether the peer was asked for a sign of life and gave none yet: better not rely on it. */
+  get suspect(): boolean {
+    return this.#mux.size > 0 && this.#platform.now() - this.#heardMs >= SUSPECT_AFTER_MS;
+  }
+
   /** Body bytes that arrived and are not consumed, or are written and not sent. */
   get bufferedBytes(): number {
     let bytes = 0;
@@ -125,6 +141,11 @@ export class Session {
       bytes += inbox.credit.bufferedBytes + outbox.queuedBytes;
     }
     return bytes;
+  }
+
+  /** Sent messages that the peer has not acknowledged, in bytes. */
+  get retainedBytes(): number {
+    return this.#messenger.retainedBytes;
   }
 
   /** Memory promised out of the budget, to this peer and others: 0 when nothing is under way. */
@@ -137,35 +158,78 @@ export class Session {
     return this.#rttMs;
   }
 
-  /** Sends our HELLO: the agent when its socket is open. The opener's goes out by itself. */
-  greet(): void {
-    this.#greeted = true;
-    this.#askedMs = this.#transport.now();
-    const { hello, accept } = this.#options;
-    // The end that accepts names the session that the other one began: see #receiveHello.
-    const session = (accept && this.#peer?.session) ?? hello.session;
-    this.#writer.add({ kind: "hello", received: 0, ...hello, session });
-    this.#send();
+  /** How many of the peer's messages have arrived, as our HELLO says it. */
+  get received(): number {
+    return this.#messenger.received;
   }
 
   /**
-   * For an opener that has forgotten (hibernation): what it remembers of the peer's HELLO. It may open streams at
-   * once; its HELLO goes out before the first.
+   * The edge: an agent's HELLO has come on `transport`. Answers it, takes the transport, and sends again what the agent
+   * has not received. False: its counter cannot be right; nothing has changed then.
    */
-  resumeGreeted(peer: Hello): void {
-    this.#peer = peer;
-    this.#forget();
+  welcome(transport: Transport, peer: Hello): boolean {
+    // An agent that does not name this session has received nothing of it.
+    const received = peer.session === this.id ? peer.received : 0;
+    if (!this.#messenger.accepts(received)) return false;
+    this.#sayHello(transport);
+    this.#attach(transport, peer, received);
+    this.#ping(this.#platform.now());
+    return true;
   }
 
-  /** Takes one message of the WebSocket. The peer's fault ends the session; only a fault of our own is thrown. */
-  receive(message: Uint8Array): void {
-    if (this.#error !== undefined) return;
-    this.#heardMs = this.#transport.now();
+  /**
+   * The agent: the edge's HELLO on `transport` names this session. Takes the transport, and sends again what the edge has
+   * not received. `rttMs` is what the greeting took. False: its counter cannot be right; nothing has changed then.
+   */
+  join(transport: Transport, peer: Hello, rttMs: number): boolean {
+    if (!this.#messenger.accepts(peer.received)) return false;
+    this.#sampleRtt(rttMs);
+    this.#attach(transport, peer, peer.received);
+    return true;
+  }
+
+  /**
+   * The edge, which has slept and forgotten: a new session on a socket of the time before, with what it remembers of the
+   * peer's HELLO. It may open streams at once; its HELLO goes out before the first.
+   */
+  wake(transport: Transport, peer: Hello): void {
+    this.#helloDue = true;
+    this.#unanswered = true;
+    this.#attach(transport, peer, 0);
+  }
+
+  /** The peer's HELLO answers that of a session which woke. False: it answers another, and changes nothing. */
+  answered(peer: Hello): boolean {
+    if (!this.#unanswered || this.#helloDue || peer.session !== this.id) return false;
+    this.#unanswered = false;
+    this.#sampleRtt(this.#platform.now() - this.#askedMs);
+    this.#meet(peer);
+    return true;
+  }
+
+  /** Whether a session that woke still waits for the peer's HELLO. */
+  get unanswered(): boolean {
+    return this.#unanswered;
+  }
+
+  /** The transport is gone; all that is under way waits for another. */
+  detach(): void {
+    this.#messenger.detach();
+  }
+
+  /** Takes one message, which is no HELLO. The peer's fault ends the session; only a fault of our own is thrown. */
+  receive(message: Uint8Array, from: Transport): void {
+    // A transport that was replaced may still deliver: all it has will come again on the new one.
+    if (this.#error !== undefined || from !== this.transport) return;
+    this.#heardMs = this.#platform.now();
     try {
-      for (const frame of readFrames(message)) {
+      const frames = readFrames(message);
+      if (this.#unanswered) return;
+      for (const frame of frames) {
         this.#apply(frame);
         if (this.#isEnded()) return;
       }
+      this.#messenger.worked(frames, message.length);
       if (this.#mux.flooded) throw new TunnelError("protocol-error", "the peer does not read");
     } catch (error) {
       if (!(error instanceof TunnelError)) {
@@ -180,140 +244,120 @@ export class Session {
 
   /**
    * Opens an exchange. Unless `head.length` is "none", write the body to `outgoing` and end it.
-   * @throws TunnelError `bad-request`, `head-too-large`, `overloaded`, `draining` or `agent-lost`; nothing was sent then.
+   * @throws TunnelError `bad-request`, `head-too-large`, `overloaded`, `draining` or `agent-offline`; nothing was sent then.
    */
   open(head: RequestHead): Exchange {
-    if (this.#peer === undefined || this.#error !== undefined) throw new TunnelError("agent-lost");
+    const { transport } = this;
+    if (transport === undefined || this.#error !== undefined)
+      throw new TunnelError("agent-offline");
     const fault = requestFault(head);
     if (fault !== undefined) throw new TunnelError("bad-request", fault);
     if (!fitsFrame(head.headers, head.method, head.path)) throw new TunnelError("head-too-large");
-    if (this.#mux.exhausted && this.#mux.size === 0) this.#forget();
-    if (!this.#greeted) this.greet();
     if (this.#mux.flooded) throw new TunnelError("overloaded", "the agent does not read");
-    const now = this.#transport.now();
+    const now = this.#platform.now();
     // Silence while nothing was open is none: an idle peer has nothing to say.
     if (this.#mux.size === 0) this.#heardMs = now;
+    if (this.#helloDue) this.#sayHello(transport);
     const stream = this.#mux.open(head, now);
     const exchange = new Exchange(this.#mux, stream, this.#host);
     this.#wake();
     return exchange;
   }
 
-  /** Sends what is ready while the transport is not full. */
+  /** Sends what is ready, as far as the transport, the peer's acknowledgements and its proofs allow. */
   flush(): void {
-    while (this.#error === undefined && !this.#transport.full && !this.#proof.missing) {
-      for (let frame = this.#mux.poll(); frame !== undefined; frame = this.#mux.poll()) {
-        if (frame.kind === "pong" && this.#options.random !== undefined && !this.#mayPong())
-          continue;
-        this.#writer.add(frame);
-        if (frame.kind === "data") this.#mux.find(frame.stream)?.owner?.outgoing.notify();
-        if (this.#writer.bytes >= MESSAGE_TARGET_BYTES) break;
-      }
-      if (this.#writer.bytes === 0) return;
-      this.#send();
+    if (this.#error !== undefined) return;
+    while (!this.#messenger.blocked && !this.#proof.missing) {
+      const bytes = this.#messenger.send(this.#poll);
+      if (bytes === 0) break;
+      this.#prove(this.#proof.sent(bytes));
     }
+    this.#messenger.acknowledge();
   }
 
-  /** Takes no new streams from now on (GOAWAY); those open go on. */
-  drain(note: string): void {
-    this.#draining = true;
-    this.#mux.drain("draining", note);
+  /** Takes no new streams from now on (GOAWAY); those open go on. `code` says why. */
+  drain(code: ErrorCode, note: string): void {
+    const { transport } = this;
+    if (this.#helloDue && transport !== undefined) this.#sayHello(transport);
+    this.#mux.drain(code, note);
     this.#wake();
   }
 
   /**
-   * Liveness, to be called every few seconds while streams are open: asks a silent peer for a sign of life, and ends
-   * the session (`agent-stalled`) when none comes.
+   * Liveness, to be called every few seconds while streams are open: asks a silent peer for a sign of life. False: it
+   * gave none for so long that the transport is to be taken for dead.
    */
-  tick(): void {
-    if (this.#error !== undefined || this.#mux.size === 0) return;
-    const now = this.#transport.now();
+  tick(): boolean {
+    if (this.transport === undefined || this.#mux.size === 0) return true;
+    const now = this.#platform.now();
     const silentMs = now - this.#heardMs;
-    if (silentMs >= DEAD_AFTER_MS) {
-      this.end("agent-stalled", `nothing was heard for ${Math.round(silentMs / 1000)} s`);
-    } else if (silentMs >= PING_AFTER_MS) {
-      this.#ping(now);
-    }
+    if (silentMs >= DEAD_AFTER_MS) return false;
+    if (silentMs >= PING_AFTER_MS) this.#ping(now);
+    return true;
   }
 
   /** Ends the session and its WebSocket: every exchange fails with `code`, on both ends. */
   end(code: ErrorCode, note = ""): void {
     if (this.#error !== undefined) return;
-    const reason = note === "" ? code : `${code}: ${note}`;
+    const { transport } = this;
     this.lost(code, note);
-    this.#transport.close(4000 + errors[code].wire, clipToBytes(reason, MAX_CLOSE_REASON_BYTES));
+    const reason = note === "" ? code : `${code}: ${note}`;
+    transport?.close(4000 + errors[code].wire, clipToBytes(reason, MAX_CLOSE_REASON_BYTES));
   }
 
-  /** The WebSocket is gone: every exchange fails with `code`. */
+  /** The session is over, and no transport is left to say so: every exchange fails with `code`. */
   lost(code: ErrorCode = "agent-lost", note = ""): void {
     if (this.#error !== undefined) return;
-    this.#error = new TunnelError(code, note);
-    this.#failAll(this.#error);
-    this.#options.ended?.(this.#error);
+    const error = new TunnelError(code, note);
+    this.#error = error;
+    this.#messenger.close();
+    const opens = this.#options.accept === undefined;
+    for (const stream of this.#mux.abandon()) {
+      // What never left may go elsewhere.
+      const unheard = opens && this.#mux.unheard(stream);
+      stream.owner?.fail(unheard ? new TunnelError("agent-offline") : error);
+    }
+    this.#options.ended?.(error);
   }
 
-  /** Begins anew as an opener without streams: what was before, this end no longer knows. */
-  #forget(): void {
-    this.#forgotten = true;
-    this.#greeted = false;
+  #sayHello(transport: Transport): void {
+    this.#helloDue = false;
+    this.#askedMs = this.#platform.now();
+    transport.send(writeHello(this.#options.introduction, this.id, this.received));
+  }
+
+  #attach(transport: Transport, peer: Hello, received: number): void {
+    const before = this.transport;
+    if (before !== transport) before?.close(1000, "the session goes on over another socket");
+    this.#heardMs = this.#platform.now();
+    // A PONG that crossed the gap would tell how long the gap was.
+    this.#pingToken++;
+    this.#meet(peer);
     this.#proof.reset();
-    this.#mux = this.#newMux();
-    if (this.#peer !== undefined) this.#meet(this.#peer);
-  }
-
-  #newMux(): Mux<Exchange> {
-    const { accept, hello } = this.#options;
-    return new Mux({
-      acceptStreams: accept === undefined ? 0 : hello.maxStreams,
-      requestCreditBytes: hello.credit,
-      budget: this.#budget,
-    });
-  }
-
-  #apply(frame: Frame): void {
-    if (frame.kind === "hello") {
-      this.#receiveHello(frame);
-    } else if (this.#forgotten) {
-      // Of the time before we forgot: it concerns nothing that still exists.
-    } else if (this.#peer === undefined) {
-      throw new TunnelError("protocol-error", `${frame.kind} before HELLO`);
-    } else {
-      const event = this.#mux.receive(frame, this.#transport.now());
-      if (event !== undefined) this.#dispatch(event);
-    }
-  }
-
-  #receiveHello(peer: Hello): void {
-    const { accept, hello } = this.#options;
-    if (accept === undefined) {
-      // It answers a HELLO of the time before, and so does what follows it until ours is answered.
-      if (this.#forgotten && peer.session !== hello.session) return;
-      if (this.#peer !== undefined && !this.#forgotten) {
-        throw new TunnelError("protocol-error", "a second HELLO");
-      }
-      // To a HELLO of ours, theirs is the echo; an agent that has just connected is asked for one.
-      if (this.#greeted) this.#sampleRtt();
-      else this.greet();
-      if (!this.#forgotten) this.#ping(this.#transport.now());
-      this.#forgotten = false;
-      this.#meet(peer);
-    } else if (this.#peer === undefined) {
-      this.#sampleRtt();
-      this.#meet(peer);
-    } else {
-      // The opener has forgotten; whatever was under way is lost, and both start anew.
-      this.#failAll(new TunnelError("agent-lost", "the edge began a new session"));
-      this.#mux = this.#newMux();
-      this.#meet(peer);
-      this.greet();
-      if (this.#draining) this.#mux.drain("draining", "");
-    }
-    this.#options.greeted?.(peer);
+    this.#prove(this.#proof.sent(this.#messenger.attach(transport, received)));
+    this.#wake();
   }
 
   #meet(peer: Hello): void {
     this.#peer = peer;
     this.#mux.allow(peer.maxStreams, peer.credit);
+  }
+
+  #apply(frame: Frame): void {
+    if (frame.kind === "hello") throw new TunnelError("protocol-error", "HELLO among other frames");
+    if (frame.kind === "ack") {
+      this.#messenger.acknowledged(frame.received);
+      return;
+    }
+    const event = this.#mux.receive(frame, this.#platform.now());
+    if (event !== undefined) this.#dispatch(event);
+  }
+
+  #nextFrame(): Frame | undefined {
+    let frame = this.#mux.poll();
+    while (frame?.kind === "pong" && !this.#mayPong()) frame = this.#mux.poll();
+    if (frame?.kind === "data") this.#mux.find(frame.stream)?.owner?.outgoing.notify();
+    return frame;
   }
 
   #dispatch(event: MuxEvent<Exchange>): void {
@@ -337,7 +381,7 @@ export class Session {
         this.#options.draining?.(event.code, event.note);
         return;
       case "ponged":
-        if (event.token === this.#pingToken) this.#sampleRtt();
+        if (event.token === this.#pingToken) this.#sampleRtt(this.#platform.now() - this.#askedMs);
         else this.#prove(this.#proof.answered(event.token));
         return;
       default:
@@ -347,10 +391,6 @@ export class Session {
 
   #isEnded(): boolean {
     return this.#error !== undefined;
-  }
-
-  #failAll(error: TunnelError): void {
-    for (const stream of this.#mux.abandon()) stream.owner?.fail(error);
   }
 
   #ping(now: number): void {
@@ -369,7 +409,8 @@ export class Session {
   }
 
   #mayPong(): boolean {
-    const now = this.#transport.now();
+    if (this.#options.random === undefined) return true;
+    const now = this.#platform.now();
     if (now - this.#pongsSinceMs >= PING_AFTER_MS) {
       this.#pongsSinceMs = now;
       this.#pongs = 0;
@@ -378,8 +419,7 @@ export class Session {
   }
 
   /** Follows the path's shortest round trip at once and longer ones slowly: queues come and go, a path stays. */
-  #sampleRtt(): void {
-    const sample = this.#transport.now() - this.#askedMs;
+  #sampleRtt(sample: number): void {
     const known = this.#rttMs;
     this.#rttMs = known === undefined || sample < known ? sample : known + (sample - known) / 8;
   }
@@ -387,46 +427,8 @@ export class Session {
   #wake(): void {
     if (this.#scheduled || this.#error !== undefined) return;
     this.#scheduled = true;
-    this.#transport.schedule(this.#flush);
+    this.#platform.schedule(this.#flush);
   }
-
-  #send(): void {
-    const message = this.#writer.take((bytes) => this.#transport.allocate(bytes));
-    this.#transport.send(message);
-    this.#prove(this.#proof.sent(message.length));
-  }
-}
-
-/** What a chunk may keep alive beside itself: small enough for a chunk on each stream, large enough to copy few. */
-const SPARE_BYTES = 4096;
-
-/**
- * The frames of a message. Data is a view into it, and copied only where a reader that stalls would keep more alive
- * than its own bytes: another stream's data, or a buffer much larger than what it is to hold.
- */
-function readFrames(message: Uint8Array): Frame[] {
-  if (message.length > MAX_MESSAGE_BYTES) {
-    throw new TunnelError("frame-too-large", `a message of ${message.length} bytes`);
-  }
-  const reader = new MessageReader(message);
-  const frames: Frame[] = [];
-  let dataStream = 0;
-  let dataBytes = 0;
-  let shared = false;
-  for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
-    frames.push(frame);
-    if (frame.kind !== "data") continue;
-    dataBytes += frame.bytes.length;
-    if (dataStream === 0) dataStream = frame.stream;
-    else shared ||= frame.stream !== dataStream;
-  }
-  // The whole buffer counts: ws cuts small messages out of one read of its socket.
-  const spareBytes = message.buffer.byteLength - dataBytes;
-  if (dataBytes === 0 || (!shared && spareBytes <= dataBytes + SPARE_BYTES)) return frames;
-  // Not slice(), which for a Buffer of Node's copies nothing.
-  return frames.map((frame) =>
-    frame.kind === "data" ? { ...frame, bytes: new Uint8Array(frame.bytes) } : frame,
-  );
 }
 
 /** `text` cut to at most `bytes` bytes of UTF-8: what is not ASCII is replaced, so characters are bytes. */

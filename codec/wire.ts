@@ -16,6 +16,7 @@ import {
   HEADROOM_BYTES,
   MAX_CREDIT_BYTES,
   MAX_DATA_BYTES,
+  MAX_GRACE_MS,
   MAX_HEAD_BYTES,
   MAX_HEADER_FIELDS,
   MAX_NAME_CHARS,
@@ -160,7 +161,15 @@ function fieldsOf(frame: Exclude<Frame, { kind: "data" }>): unknown[] {
   const kind = frameKinds[frame.kind];
   switch (frame.kind) {
     case "hello":
-      return [kind, frame.session, frame.received, frame.maxStreams, frame.credit, frame.software];
+      return [
+        kind,
+        frame.session,
+        frame.received,
+        frame.maxStreams,
+        frame.credit,
+        frame.grace,
+        frame.software,
+      ];
     case "request": {
       const { method, path, length, headers } = frame.head;
       return [kind, frame.stream, frame.credit, method, path, lengthField(length), headers];
@@ -344,6 +353,7 @@ function readFields(kind: number, fields: Fields): Frame {
         received: fields.integer(0, Number.MAX_SAFE_INTEGER),
         maxStreams: fields.integer(0, MAX_STREAM_ID),
         credit: fields.integer(0, MAX_CREDIT_BYTES),
+        grace: fields.integer(0, MAX_GRACE_MS),
         software: fields.text(MAX_NAME_CHARS),
       };
     case frameKinds.request: {

@@ -1,21 +1,13 @@
 /**
- * The agents of one service: who is connected, which of them gets the next request, who is the same agent again.
+ * The agents of one service: which of them gets the next request, and whether one is expected.
  *
  * It knows sessions but moves no byte.
  */
+import type { Listener, Member } from "../codec/listener.ts";
 import type { Session } from "../codec/session.ts";
+import type { Socket } from "./socket.ts";
 
-/** One agent's connection. */
-export interface Agent {
-  /** The agent process and its token: a second connection with the same identity takes the first one's place. */
-  readonly identity: string;
-  readonly id: string;
-  readonly session: Session;
-  /** The id this end gave the session. */
-  readonly sessionId: string;
-  /** Milliseconds since 1970. */
-  readonly connectedAt: number;
-}
+export type Agent = Member<Socket>;
 
 /** An agent's random id: 128 bits in base64url have 22 characters, in hexadecimal 32. */
 const agentId = /^[A-Za-z0-9_-]{16,64}$/;
@@ -25,58 +17,63 @@ export function isAgentId(id: string): boolean {
   return agentId.test(id);
 }
 
-/** An agent that was here this recently is expected back. Its re-dial takes one or two seconds. */
-const EXPECTED_BACK_MS = 5_000;
-
 export class Agents {
-  /** In order of connection. */
-  readonly #agents = new Map<WebSocket, Agent>();
+  readonly #listener: Listener<Socket>;
+  readonly #graceMs: number;
   #lostAt = Number.NEGATIVE_INFINITY;
 
-  get size(): number {
-    return this.#agents.size;
+  /** `graceMs`: an agent that was lost so recently is expected back. */
+  constructor(listener: Listener<Socket>, graceMs: number) {
+    this.#listener = listener;
+    this.#graceMs = graceMs;
   }
 
   /** Open streams of all agents. */
   get streams(): number {
     let streams = 0;
-    for (const agent of this.#agents.values()) streams += agent.session.streams;
+    for (const { session } of this.#listener.members) streams += session.streams;
     return streams;
   }
 
-  [Symbol.iterator](): IterableIterator<Agent> {
-    return this.#agents.values();
+  /** An agent is gone, and did not say that it would. */
+  lost(nowMs: number): void {
+    this.#lostAt = nowMs;
   }
 
-  add(ws: WebSocket, agent: Agent): void {
-    this.#agents.set(ws, agent);
-  }
-
-  of(ws: WebSocket): Agent | undefined {
-    return this.#agents.get(ws);
-  }
-
-  remove(ws: WebSocket, nowMs: number): void {
-    if (this.#agents.delete(ws)) this.#lostAt = nowMs;
-  }
-
-  /** The ready agent with the fewest open streams; among equals the one that connected last, which is surely alive. */
-  pick(): Agent | undefined {
+  /**
+   * The least loaded agent that is not in `except`: that with the fewest open streams, among equals that with the least
+   * unacknowledged, then the one that greeted last, which is surely alive. One that owes a sign of life only when there
+   * is no other.
+   */
+  pick(except: ReadonlySet<Session>): Agent | undefined {
     let best: Agent | undefined;
-    let fewest = Number.POSITIVE_INFINITY;
-    for (const agent of this.#agents.values()) {
+    let suspect: Agent | undefined;
+    for (const agent of this.#listener.members) {
       const { session } = agent;
-      if (!session.ready || session.streams > fewest) continue;
-      best = agent;
-      fewest = session.streams;
+      if (!session.ready || agent.eclipsed || except.has(session)) continue;
+      if (session.suspect) suspect = agent;
+      else if (best === undefined || isLessLoaded(session, best.session)) best = agent;
     }
-    return best;
+    return best ?? suspect;
   }
 
-  /** Whether one may be ready in a moment: it is greeting, or one was here a few seconds ago. */
-  expectsOne(nowMs: number): boolean {
-    if (nowMs - this.#lostAt < EXPECTED_BACK_MS) return true;
-    for (const { session } of this.#agents.values()) if (session.peer === undefined) return true;
+  /** Until when one may be ready, in milliseconds from now: 0 when none is expected. */
+  expectedWithinMs(nowMs: number): number {
+    if (this.#listener.expecting) return this.#graceMs;
+    return Math.max(0, this.#lostAt + this.#graceMs - nowMs);
+  }
+
+  /** Whether an agent is here that takes no new streams. */
+  get draining(): boolean {
+    for (const { session } of this.#listener.members) {
+      if (session.transport !== undefined && !session.ready) return true;
+    }
     return false;
   }
+}
+
+/** Whether the later of two agents takes the next request. */
+function isLessLoaded(later: Session, earlier: Session): boolean {
+  if (later.streams !== earlier.streams) return later.streams < earlier.streams;
+  return later.retainedBytes <= earlier.retainedBytes;
 }

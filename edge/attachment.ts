@@ -13,12 +13,13 @@ const hello = v.object({
   received: v.number(),
   maxStreams: v.number(),
   credit: v.number(),
+  grace: v.number(),
   software: v.string(),
 });
 
 const attachment = v.object({
   /** Counts up when the members change: an object of newer code then closes the socket and the agent dials again. */
-  version: v.literal(1),
+  version: v.literal(2),
   /** Milliseconds since 1970. */
   connectedAt: v.number(),
   /** What the agent's HELLO said. */
@@ -32,7 +33,7 @@ export interface Attachment {
 
 /** Leaves `kept` with the socket. */
 export function attach(ws: WebSocket, kept: Attachment): void {
-  ws.serializeAttachment({ version: 1, ...kept });
+  ws.serializeAttachment({ version: 2, ...kept });
 }
 
 /**

@@ -2,26 +2,30 @@
  * The Durable Object of one service: it holds the agents' sockets and turns each request into an exchange with one.
  *
  * It never checks tokens (the Worker has), never touches storage, keeps no timer while idle, and forgets everything
- * when it sleeps but what `attachment.ts` says.
+ * when it sleeps but what `attachment.ts` says. Which session a socket carries is the kernel's to know (`listener.ts`).
  */
 import { DurableObject } from "cloudflare:workers";
 import { Budget } from "../codec/budget.ts";
-import { type ErrorCode, errorCodeOf, errors, TunnelError } from "../codec/errors.ts";
+import { type ErrorCode, TunnelError } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
-import type { ResponseHead } from "../codec/frame.ts";
-import { PROTOCOL } from "../codec/limits.ts";
+import type { Hello, RequestHead, ResponseHead } from "../codec/frame.ts";
+import { EDGE_RETAIN_BYTES, PROTOCOL } from "../codec/limits.ts";
+import { Listener } from "../codec/listener.ts";
 import { Session } from "../codec/session.ts";
 import { type Agent, Agents, isAgentId } from "./agents.ts";
-import { type Attachment, attach, attachmentOf } from "./attachment.ts";
+import { attachmentOf } from "./attachment.ts";
 import { tokenId } from "./auth.ts";
 import { type Env, SOFTWARE } from "./env.ts";
+import { graceMsOf } from "./grace.ts";
 import { logFault } from "./log.ts";
 import { Lookout } from "./lookout.ts";
 import { Pace } from "./pace.ts";
+import { platform } from "./platform.ts";
 import { Pulse } from "./pulse.ts";
 import { codeOf, refusal } from "./refusal.ts";
 import { requestHead, sendBody } from "./request.ts";
 import { answer, type AnswerWatch } from "./response.ts";
+import { mayTryAnother } from "./retry.ts";
 import { type Route, routeOf } from "./route.ts";
 import { Socket } from "./socket.ts";
 import { statusPage } from "./status.ts";
@@ -31,18 +35,22 @@ import { Waiting } from "./waiting.ts";
 /** The most agents of one service: each costs a socket and a session, and the least loaded is sought among all. */
 const MAX_AGENTS = 64;
 
-/** How long and how many requests wait for an agent that is expected back. */
-const MAX_WAIT_MS = 5_000;
-const MAX_WAITING = 1_000;
+/** How many requests wait for an agent that is expected back, and what their heads may take together. */
+const WAITING_LIMITS = { most: 1000, mostBytes: 8 * 1024 * 1024 };
 
 /** `WebSocket.readyState` of a socket that both ends still use. */
 const OPEN = 1;
 
 export class Correlator extends DurableObject<Env> {
-  readonly #agents = new Agents();
+  readonly #sockets = new Map<WebSocket, Socket>();
+  /** Sockets whose agents take over from all others. */
+  readonly #successors = new Set<Socket>();
+  readonly #listener: Listener<Socket>;
+  readonly #agents: Agents;
+  readonly #graceMs: number;
   /** One for all agents: they share the object's memory. */
   readonly #budget = new Budget();
-  readonly #waiting = new Waiting(MAX_WAIT_MS, MAX_WAITING);
+  readonly #waiting = new Waiting(WAITING_LIMITS);
   readonly #totals = new Totals();
   readonly #pulse = new Pulse(() => this.#beat());
   readonly #lookout = new Lookout(() => {
@@ -56,6 +64,15 @@ export class Correlator extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    this.#graceMs = graceMsOf(env);
+    this.#listener = new Listener<Socket>({
+      platform,
+      graceMs: this.#graceMs,
+      newSession: (_identity, ended) => this.#newSession(ended),
+      greeted: (agent, hello) => this.#greeted(agent, hello),
+      left: () => this.#over(),
+    });
+    this.#agents = new Agents(this.#listener, this.#graceMs);
     // After hibernation the sockets are still there, and sessions begin anew on them.
     for (const ws of ctx.getWebSockets()) if (ws.readyState === OPEN) this.#revive(ws);
   }
@@ -69,7 +86,7 @@ export class Correlator extends DurableObject<Env> {
         case "websocket":
           return this.#connect(request);
         case "status":
-          return statusPage(route.service, this.#agents, this.#totals, this.#budget.usedBytes);
+          return this.#status(route.service);
         case undefined:
           return refusal("no-route", request);
       }
@@ -81,14 +98,14 @@ export class Correlator extends DurableObject<Env> {
   }
 
   override webSocketMessage(ws: WebSocket, message: ArrayBuffer | string): void {
-    const session = this.#agents.of(ws)?.session;
-    if (session === undefined) return; // It has ended: what still arrives concerns nobody.
+    const socket = this.#sockets.get(ws);
+    if (socket === undefined) return;
     if (typeof message === "string") {
-      session.end("protocol-error", "a text message");
+      this.#listener.refuse(socket, new TunnelError("protocol-error", "a text message"));
       return;
     }
     try {
-      session.receive(new Uint8Array(message));
+      this.#listener.receive(socket, new Uint8Array(message));
     } catch (error) {
       // The session has ended itself. A throw from here would close nothing and tell nobody.
       logFault("session", error);
@@ -96,20 +113,43 @@ export class Correlator extends DurableObject<Env> {
   }
 
   override webSocketClose(ws: WebSocket, code: number, reason: string): void {
-    this.#agents.of(ws)?.session.lost(codeOfClose(code), reason);
+    const socket = this.#sockets.get(ws);
+    this.#gone(ws, code, reason);
     // The platform completes the handshake of a hibernatable socket only by this. 1005 and 1006 are never sent.
-    new Socket(ws).close(code === 1005 || code === 1006 ? 1000 : code, reason);
+    socket?.close(code === 1005 || code === 1006 ? 1000 : code, reason);
   }
 
   override webSocketError(ws: WebSocket, error: unknown): void {
-    this.#agents.of(ws)?.session.lost("agent-lost", String(error));
+    this.#gone(ws, 1006, String(error));
+  }
+
+  #gone(ws: WebSocket, code: number, reason: string): void {
+    const socket = this.#sockets.get(ws);
+    if (socket === undefined) return;
+    this.#sockets.delete(ws);
+    this.#successors.delete(socket);
+    this.#listener.lost(socket, code, reason);
   }
 
   async #send(request: Request, route: Route & { kind: "send" }): Promise<Response> {
     this.#totals.requests++;
     const head = requestHead(request, route);
-    const agent = this.#agents.pick() ?? (await this.#expectAgent(request.signal));
-    const exchange = agent.session.open(head);
+    const tried = new Set<Session>();
+    for (;;) {
+      const agent = this.#agents.pick(tried) ?? (await this.#expectAgent(request.signal, head));
+      tried.add(agent.session);
+      try {
+        return await this.#exchange(agent, head, request);
+      } catch (error) {
+        const another = mayTryAnother(error, head) && this.#agents.pick(tried) !== undefined;
+        if (!another) throw error;
+      }
+    }
+  }
+
+  /** One request and its answer through one agent. */
+  async #exchange({ session }: Agent, head: RequestHead, request: Request): Promise<Response> {
+    const exchange = session.open(head);
     this.#lookout.begin(exchange, request);
     if (head.length !== "none" && request.body !== null) {
       void sendBody(request.body, exchange, this.#totals).then(() => this.#over());
@@ -131,67 +171,86 @@ export class Correlator extends DurableObject<Env> {
     }
   }
 
-  /** An agent, after a short wait if one is expected. @throws TunnelError that says why there is none. */
-  async #expectAgent(signal: AbortSignal): Promise<Agent> {
-    if (this.#agents.expectsOne(Date.now())) await this.#waiting.wait(signal);
-    const agent = this.#agents.pick();
+  /** An agent, after a wait if one is expected. @throws TunnelError that says why there is none. */
+  async #expectAgent(signal: AbortSignal, head: RequestHead): Promise<Agent> {
+    const nobody = new Set<Session>();
+    const withinMs = this.#agents.expectedWithinMs(Date.now());
+    if (withinMs > 0) await this.#waiting.wait(signal, withinMs, sizeOf(head));
+    const agent = this.#agents.pick(nobody);
     if (agent !== undefined) return agent;
-    for (const { session } of this.#agents) {
-      if (session.peer !== undefined) throw new TunnelError("draining");
-    }
-    throw new TunnelError("agent-offline");
+    throw new TunnelError(this.#agents.draining ? "draining" : "agent-offline");
   }
 
   /** An agent's upgrade, whose token the Worker has found good. */
   #connect(request: Request): Response {
     const id = request.headers.get("sluice-agent") ?? "";
     if (!isAgentId(id)) throw new TunnelError("bad-request", "sluice-agent");
+    if (this.#listener.size >= MAX_AGENTS) throw new TunnelError("too-many-agents");
     const identity = `${id} ${tokenId(request)}`;
-    for (const agent of this.#agents) {
-      if (agent.identity === identity) agent.session.end("replaced");
-    }
-    if (this.#agents.size >= MAX_AGENTS) throw new TunnelError("too-many-agents");
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, [identity]);
-    this.#adopt(server, identity, undefined);
+    const socket = new Socket(server, Date.now(), false);
+    this.#sockets.set(server, socket);
+    if (request.headers.get("sluice-replace") === "1") this.#successors.add(socket);
+    this.#listener.accept(socket, identity);
     const headers = { "sec-websocket-protocol": PROTOCOL };
     return new Response(null, { status: 101, webSocket: client, headers });
   }
 
-  /** Gives a socket from before the sleep its session back. */
+  /** Gives a socket from before the sleep a session. */
   #revive(ws: WebSocket): void {
     try {
-      this.#adopt(ws, this.ctx.getTags(ws)[0] ?? "", attachmentOf(ws));
+      const kept = attachmentOf(ws);
+      const socket = new Socket(ws, kept?.connectedAt ?? Date.now(), kept !== undefined);
+      const [identity = ""] = this.ctx.getTags(ws);
+      this.#sockets.set(ws, socket);
+      if (kept === undefined) this.#listener.accept(socket, identity);
+      else this.#listener.revive(socket, identity, kept.peer);
     } catch (error) {
       logFault("attachment", error);
-      new Socket(ws).close(1001, "the edge was updated");
+      new Socket(ws, 0, true).close(1001, "the edge was updated");
     }
   }
 
-  #adopt(ws: WebSocket, identity: string, kept: Attachment | undefined): void {
-    // A new name after each sleep too: what the agent still sends to the one before is told from it by that.
-    const sessionId = crypto.randomUUID();
-    const connectedAt = kept?.connectedAt ?? Date.now();
-    let attached = kept !== undefined;
-    const session = new Session(new Socket(ws), {
+  #newSession(ended: (error: TunnelError) => void): Session {
+    return new Session(platform, {
+      // A new name after each sleep too: what the agent still sends to the one before is told from it by that.
+      id: crypto.randomUUID(),
       // The agent opens no streams and sends no request bodies.
-      hello: { session: sessionId, maxStreams: 0, credit: 0, software: SOFTWARE },
-      greeted: (peer) => {
-        if (!attached) attach(ws, { connectedAt, peer });
-        attached = true;
-        this.#waiting.release();
+      introduction: { maxStreams: 0, credit: 0, grace: this.#graceMs, software: SOFTWARE },
+      ended: (error) => {
+        // Who says goodbye is not expected back.
+        if (error.code === "agent-lost" || error.code === "agent-stalled") {
+          this.#agents.lost(Date.now());
+        }
+        ended(error);
       },
-      ended: () => this.#agents.remove(ws, Date.now()),
       budget: this.#budget,
+      retainBytes: EDGE_RETAIN_BYTES,
       random,
     });
-    if (kept !== undefined) session.resumeGreeted(kept.peer);
-    const [id = ""] = identity.split(" ", 1);
-    this.#agents.add(ws, { identity, id, session, sessionId, connectedAt });
+  }
+
+  #greeted(agent: Agent, hello: Hello): void {
+    const { transport } = agent;
+    transport.remember(hello);
+    if (this.#successors.delete(transport)) {
+      for (const other of this.#listener.members) {
+        if (other !== agent) other.session.drain("replaced", "another agent took over");
+      }
+    }
+    this.#waiting.release();
+  }
+
+  #status(service: string): Response {
+    const budget = this.#budget;
+    const totals = this.#totals;
+    const agents = this.#listener.members;
+    return statusPage({ service, agents, waiting: this.#waiting.size, budget, totals });
   }
 
   #beat(): boolean {
-    for (const { session } of this.#agents) session.tick();
+    this.#listener.tick();
     return this.#agents.streams > 0;
   }
 
@@ -201,17 +260,21 @@ export class Correlator extends DurableObject<Env> {
     if (this.#agents.streams > 0) return;
     this.#lookout.stop();
     this.#pulse.stop();
+    for (const agent of this.#listener.members) {
+      if (agent.session.exhausted) this.#listener.renew(agent);
+    }
   }
+}
+
+/** What a head takes while it waits: its strings, at two bytes a character. */
+function sizeOf({ path, headers }: RequestHead): number {
+  let chars = path.length;
+  for (const text of headers) chars += text.length;
+  return 2 * chars;
 }
 
 /** See `SessionOptions.random`. */
 function random(): number {
   const [value = 0] = crypto.getRandomValues(new Uint32Array(1));
   return 2 ** 30 + (value >>> 2);
-}
-
-/** What an agent's close code means for its exchanges: a reason of the table, else a connection that broke. */
-function codeOfClose(code: number): ErrorCode {
-  const said = errorCodeOf(code - 4000);
-  return said !== undefined && errors[said].ends === "session" ? said : "agent-lost";
 }

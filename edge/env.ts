@@ -13,6 +13,8 @@ export interface Env {
   readonly TUNNEL_DOMAIN?: string;
   /** Who may send requests: "public" (the default) or "token". */
   readonly VISITORS?: string;
+  /** How long exchanges survive the loss of their agent's socket, in seconds: 15 when left out, at most 3600. */
+  readonly GRACE_SECONDS?: string;
 }
 
 /** Our name and version, for the agent's log and the status page. */

@@ -4,16 +4,28 @@
  * It never reports back-pressure: workerd has no event for a drained socket and queues without bound. Credit is what
  * keeps that queue small: an upload waits for the agent, and everything else the edge sends is a head or a few bytes.
  */
-import type { Transport } from "../codec/session.ts";
-
-const settled = Promise.resolve();
+import type { Hello } from "../codec/frame.ts";
+import type { Transport } from "../codec/transport.ts";
+import { attach } from "./attachment.ts";
 
 export class Socket implements Transport {
   readonly full = false;
+  /** Milliseconds since 1970. */
+  readonly connectedAt: number;
   readonly #ws: WebSocket;
+  #remembered: boolean;
 
-  constructor(ws: WebSocket) {
+  /** `remembered`: the socket has kept through a sleep what `remember()` was given. */
+  constructor(ws: WebSocket, connectedAt: number, remembered: boolean) {
     this.#ws = ws;
+    this.connectedAt = connectedAt;
+    this.#remembered = remembered;
+  }
+
+  /** Keeps what the agent's HELLO said for the time after a sleep; only the first time, because writing costs. */
+  remember(peer: Hello): void {
+    if (!this.#remembered) attach(this.#ws, { connectedAt: this.connectedAt, peer });
+    this.#remembered = true;
   }
 
   send(message: Uint8Array): void {
@@ -30,18 +42,5 @@ export class Socket implements Transport {
     } catch {
       // It is closed already, by either end: that is all we wanted.
     }
-  }
-
-  schedule(flush: () => void): void {
-    // The same as queueMicrotask(), which would be a call into the runtime and a function wrapped for it.
-    void settled.then(flush);
-  }
-
-  now(): number {
-    return performance.now();
-  }
-
-  allocate(bytes: number): Uint8Array {
-    return new Uint8Array(bytes);
   }
 }

@@ -1,20 +1,22 @@
 /**
- * Requests that wait for an agent to come back: bounded in number and in time, and gone when their visitor is.
+ * Requests that wait for an agent to come back: bounded in number, in bytes and in time, and gone when their visitor is.
  */
 import { TunnelError } from "../codec/errors.ts";
 
-export class Waiting {
-  readonly #limitMs: number;
-  readonly #most: number;
-  readonly #wakes = new Set<() => void>();
+export interface WaitingLimits {
+  /** How many wait at once; the next one is not let in. */
+  readonly most: number;
+  /** What the heads of all that wait may take. A body waits in the visitor's own socket. */
+  readonly mostBytes: number;
+}
 
-  /**
-   * @param limitMs how long one waits at the longest.
-   * @param most how many wait at once; the next one is not let in.
-   */
-  constructor(limitMs: number, most: number) {
-    this.#limitMs = limitMs;
-    this.#most = most;
+export class Waiting {
+  readonly #limits: WaitingLimits;
+  readonly #wakes = new Set<() => void>();
+  #bytes = 0;
+
+  constructor(limits: WaitingLimits) {
+    this.#limits = limits;
   }
 
   get size(): number {
@@ -22,17 +24,21 @@ export class Waiting {
   }
 
   /**
-   * Resolves at the next `release()`, when the time is over, or at once when too many wait.
+   * Resolves at the next `release()`, after `limitMs`, or at once when too many wait.
+   * @param bytes what the request's head takes.
    * @throws TunnelError `cancelled` when the visitor goes away.
    */
-  async wait(signal: AbortSignal): Promise<void> {
-    if (this.#wakes.size >= this.#most) return;
+  async wait(signal: AbortSignal, limitMs: number, bytes: number): Promise<void> {
+    const { most, mostBytes } = this.#limits;
+    if (this.#wakes.size >= most || this.#bytes + bytes > mostBytes) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#limitMs);
+    const timer = setTimeout(resolve, limitMs);
     signal.addEventListener("abort", () => resolve(), { once: true });
     if (signal.aborted) resolve();
     this.#wakes.add(resolve);
+    this.#bytes += bytes;
     await promise;
+    this.#bytes -= bytes;
     this.#wakes.delete(resolve);
     clearTimeout(timer);
     if (signal.aborted) throw new TunnelError("cancelled");

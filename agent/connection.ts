@@ -1,0 +1,139 @@
+/**
+ * One object's connection, kept up: dials, and dials again whenever it is lost, with one session for as long as the edge
+ * knows it.
+ *
+ * It decides when to try again and when that cannot help; what is said of it, and what ends with it, is `agent.ts`'s.
+ */
+import { Dialer } from "../codec/dialer.ts";
+import type { ErrorCode } from "../codec/errors.ts";
+import type { Exchange } from "../codec/exchange.ts";
+import { GRACE_MS, MAX_STREAMS, REQUEST_CREDIT_BYTES } from "../codec/limits.ts";
+import type { Session } from "../codec/session.ts";
+import type { Platform } from "../codec/transport.ts";
+import { backoffMs } from "./backoff.ts";
+import { Dial, type DialOptions, type Ending } from "./dial.ts";
+import { SOFTWARE } from "./software.ts";
+
+/** A connection that lasted this long was a good one: the next loss begins the waits anew. */
+const STABLE_MS = 10_000;
+
+/** How often a draining connection looks whether the last answer is out. */
+const DRAINED_CHECK_MS = 10;
+
+export interface ConnectionOptions extends Omit<DialOptions, "dialer"> {
+  readonly platform: Platform;
+  readonly accept: (exchange: Exchange) => void;
+  /** Requests may come. `resumed`: those of before go on. */
+  readonly connected: (session: Session, resumed: boolean) => void;
+  /** The connection is gone, and will be tried again in `retryMs`. */
+  readonly disconnected: (ending: Ending, retryMs: number) => void;
+  /** The edge takes no more of us. */
+  readonly draining: (code: ErrorCode) => void;
+  /** Whether trying again after this cannot help. */
+  readonly isFinal: (ending: Ending) => boolean;
+}
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #dialer: Dialer;
+  #dial: Dial | undefined;
+  /** Nothing is to be dialled any more. */
+  #over = false;
+  #greetedMs = Number.NEGATIVE_INFINITY;
+  /** Ends the wait between two dials. */
+  #hurry: (() => void) | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#dialer = new Dialer({
+      platform: options.platform,
+      introduction: {
+        maxStreams: MAX_STREAMS,
+        credit: REQUEST_CREDIT_BYTES,
+        // The edge decides how long a session is kept; we keep ours as long.
+        grace: 0,
+        software: SOFTWARE,
+      },
+      accept: options.accept,
+      connected: (session, resumed) => {
+        this.#greetedMs = performance.now();
+        options.connected(session, resumed);
+      },
+      draining: options.draining,
+    });
+  }
+
+  /** Requests in flight. */
+  get streams(): number {
+    return this.#dialer.streams;
+  }
+
+  /** Keeps the connection up until it is drained or stopped, or until an ending is final: that is returned. */
+  async run(): Promise<Ending | undefined> {
+    for (let attempt = 0; !this.#over; attempt++) {
+      const dialer = this.#dialer;
+      const dial = new Dial({ ...this.#options, dialer });
+      this.#dial = dial;
+      const ending = await dial.ended;
+      this.#dial = undefined;
+      if (this.#isOver()) break;
+      if (this.#options.isFinal(ending)) {
+        dialer.end("agent-lost", "the agent gave up");
+        return ending;
+      }
+      const sinceGreetedMs = performance.now() - this.#greetedMs;
+      if (ending.kind === "lost" && sinceGreetedMs >= STABLE_MS) attempt = 0;
+      const asked = ending.kind === "refused" ? (ending.retryAfterMs ?? 0) : 0;
+      const urgent = sinceGreetedMs < GRACE_MS;
+      const busy = dialer.streams > 0;
+      const retryMs = Math.round(backoffMs({ attempt, busy, urgent, retryAfterMs: asked }, Math.random()));
+      this.#options.disconnected(ending, retryMs);
+      await this.#pause(retryMs);
+    }
+    return undefined;
+  }
+
+  /** Dials again at once, whatever it does now. */
+  redial(note: string): void {
+    this.#dial?.abandon(note);
+    this.#hurry?.();
+  }
+
+  /**
+   * Takes no new requests, waits for those in flight until `deadlineMs` (of `performance.now()`), and ends. Returns when
+   * the edge has read all that was sent.
+   */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#dialer.drain("the agent is shutting down");
+    // A stream is over when its last frame was handed to the socket; no event tells that, and this is once in a life.
+    const unfinished = (): boolean => this.#dialer.streams > 0 || (this.#dial?.unsentBytes ?? 0) > 0;
+    while (unfinished() && performance.now() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, DRAINED_CHECK_MS));
+    }
+    const dial = this.#dial;
+    this.stop();
+    // The edge answers the close frame behind all that was sent. A process that exits before takes that with it.
+    await dial?.closed;
+  }
+
+  /** Ends at once: what is in flight fails, on both ends. */
+  stop(): void {
+    this.#over = true;
+    this.#dialer.end("shutting-down", "");
+    this.#dial?.close(1000, "");
+    this.#hurry?.();
+  }
+
+  #isOver(): boolean {
+    return this.#over;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#hurry = resolve;
+    const timer = setTimeout(resolve, ms);
+    await promise;
+    clearTimeout(timer);
+    this.#hurry = undefined;
+  }
+}

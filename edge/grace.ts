@@ -1,0 +1,15 @@
+/**
+ * How long what is under way survives the loss of its agent's socket, as the operator says it.
+ */
+import { GRACE_MS, MAX_GRACE_MS } from "../codec/limits.ts";
+import type { Env } from "./env.ts";
+
+/** GRACE_SECONDS in milliseconds. What is no number of seconds from 0 to an hour is a mistake that must not go unnoticed. */
+export function graceMsOf({ GRACE_SECONDS }: Pick<Env, "GRACE_SECONDS">): number {
+  if (GRACE_SECONDS === undefined || GRACE_SECONDS === "") return GRACE_MS;
+  const ms = Number(GRACE_SECONDS) * 1000;
+  if (!(ms >= 0 && ms <= MAX_GRACE_MS)) {
+    throw new Error(`GRACE_SECONDS must be from 0 to ${MAX_GRACE_MS / 1000}, not "${GRACE_SECONDS}"`);
+  }
+  return Math.round(ms);
+}
