@@ -34,6 +34,8 @@ export interface Outcome {
 export class Answer {
   /** Settles when the exchange has ended and the client is done with its request, however it ended. Never rejects. */
   readonly done: Promise<Outcome>;
+  /** Settles when others may have the origin's attention: with `done`, or when a WebSocket was agreed to, which may stay for days. */
+  readonly released: Promise<void>;
   /** Bytes of the request's body that were written to the origin. */
   bytesIn = 0;
   /** Whether all of the request is with the origin's socket: then its connection can serve another one. */
@@ -41,6 +43,7 @@ export class Answer {
   readonly #exchange: Exchange;
   readonly #timeoutMs: number;
   readonly #settle: (outcome: Outcome) => void;
+  #release: () => void = () => {};
   #flow: Flow | undefined;
   #connected = false;
   #timer: NodeJS.Timeout | undefined;
@@ -54,6 +57,10 @@ export class Answer {
     this.#timeoutMs = timeoutMs;
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     this.done = promise;
+    this.released = new Promise((release) => {
+      this.#release = release;
+    });
+    void promise.then(() => this.#release());
     this.#settle = resolve;
     this.#timer = setTimeout(
       () => this.fail("origin-refused", `no connection within ${CONNECT_TIMEOUT_MS} ms`),
@@ -127,6 +134,18 @@ export class Answer {
     else this.fail(refused.code, refused.note);
   }
 
+  /** The origin has agreed to a WebSocket: from now on its bytes are the body, both ways. */
+  upgraded(reason: string, fields: HeaderList): void {
+    if (this.over) return;
+    this.expectVisitor();
+    const headers = crossing(fields).filter(
+      (_text, i, all) => !ofTheHandshake.has((all[i - (i % 2)] as string).toLowerCase()),
+    );
+    this.#head = { status: 101, reason, headers, length: "socket" };
+    this.#exchange.respond(this.#head);
+    this.#release();
+  }
+
   /** A piece of the body. The origin is paused while the tunnel has no room. */
   data(bytes: Uint8Array): void {
     if (this.#outcome || this.#head === undefined || this.#head.length === "none") return;
@@ -179,6 +198,9 @@ export class Answer {
     this.#outcome = reason === "" ? ended : { ...ended, reason };
   }
 }
+
+/** They belong to one WebSocket's handshake, and the visitor has its own. */
+const ofTheHandshake = new Set(["sec-websocket-accept", "sec-websocket-extensions"]);
 
 /** How much body follows, by the answer's framing fields (RFC 9112 section 6.3). */
 function lengthOf(fields: HeaderList): BodyLength {

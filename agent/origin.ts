@@ -9,6 +9,7 @@ import type { Exchange } from "../codec/exchange.ts";
 import { Answer } from "./answer.ts";
 import type { OriginAddress } from "./config.ts";
 import { createAgent, sendStreaming } from "./streaming.ts";
+import { sendUpgrade } from "./upgrade.ts";
 import { createPool, isWhole, sendWhole } from "./whole.ts";
 
 export interface OriginOptions {
@@ -37,7 +38,9 @@ export class Origin {
   /** Starts one exchange. Call `cancel` of what it returns when nobody waits for the answer any more. */
   replay(exchange: Exchange): Answer {
     const answer = new Answer(exchange, this.#options.timeoutMs);
-    if (isWhole(exchange)) sendWhole(this.#pool, exchange, this.#host, answer);
+    if (exchange.request.length === "socket") {
+      sendUpgrade(this.#options.address, exchange, this.#host, answer);
+    } else if (isWhole(exchange)) sendWhole(this.#pool, exchange, this.#host, answer);
     else sendStreaming(this.#agent, this.#options.address, exchange, this.#host, answer);
     return answer;
   }

@@ -14,6 +14,8 @@ import type { RequestEvent } from "./log.ts";
 export interface Replay {
   /** Settles when the origin's request has really ended. Never rejects. */
   readonly done: Promise<Outcome>;
+  /** Settles when the next one may begin: with `done`, or before, when a WebSocket was agreed to. */
+  readonly released: Promise<void>;
   /** Nobody waits for the answer any more. */
   cancel(error: TunnelError): void;
 }
@@ -53,12 +55,16 @@ export class Serve {
       if (replay === undefined) waiting.abort();
       else replay.cancel(error);
     };
-    const run = async (): Promise<Outcome> => {
+    const run = async (): Promise<void> => {
       // The rest of the message that opened the exchange may hold its whole body: let the session read it first.
       await Promise.resolve();
-      if (cancelled !== undefined) return unserved(cancelled);
+      if (cancelled !== undefined) {
+        report(unserved(cancelled));
+        return;
+      }
       replay = this.#options.origin.replay(exchange);
-      return replay.done;
+      void replay.done.then(report);
+      await replay.released;
     };
     const report = ({ status, bytesIn, bytesOut, outcome, reason }: Outcome): void => {
       const { method, path } = exchange.request;
@@ -75,7 +81,7 @@ export class Serve {
         ...(reason === undefined ? {} : { reason }),
       });
     };
-    this.#queue.add(run, { signal: waiting.signal }).then(report, (error: unknown) => {
+    this.#queue.add(run, { signal: waiting.signal }).catch((error: unknown) => {
       if (cancelled === undefined) throw error;
       report(unserved(cancelled));
     });

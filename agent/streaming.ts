@@ -86,7 +86,8 @@ function open(
   });
 }
 
-function relay(message: IncomingMessage, answer: Answer): void {
+/** Passes an answer on as it comes. */
+export function relay(message: IncomingMessage, answer: Answer): void {
   answer.head(
     message.statusCode ?? 0,
     fromWire(message.statusMessage ?? ""),

@@ -64,8 +64,10 @@ export class Exchange {
   /** Sends the answer's head. An illegal or oversized one is the origin's fault: it cancels with `origin-invalid`. */
   respond(head: ResponseHead): void {
     if (this.#error !== undefined) return;
+    const unasked = head.length === "socket" && this.request.length !== "socket";
     const fault =
       responseFault(head) ??
+      (unasked ? "a WebSocket that nobody asked for" : undefined) ??
       (fitsFrame(head.headers, head.reason) ? undefined : "the answer's head is too large");
     if (fault !== undefined) {
       this.cancel("origin-invalid", fault);

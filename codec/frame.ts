@@ -11,8 +11,11 @@ import type { ErrorCode } from "./errors.ts";
  */
 export type HeaderList = readonly string[];
 
-/** How many bytes of body follow a head: exactly so many, a number not known yet, or no body at all. */
-export type BodyLength = number | "unknown" | "none";
+/**
+ * How many bytes of body follow a head: exactly so many, a number not known yet, or no body at all. "socket": none of HTTP's, but the
+ * bytes of a WebSocket connection (RFC 6455 section 5), both ways, as they would follow an upgrade.
+ */
+export type BodyLength = number | "unknown" | "none" | "socket";
 
 export interface RequestHead {
   readonly method: string;
@@ -23,7 +26,7 @@ export interface RequestHead {
 }
 
 export interface ResponseHead {
-  /** 200 to 599; interim answers do not travel. */
+  /** 200 to 599, or 101 when a WebSocket follows; interim answers do not travel. */
   readonly status: number;
   readonly reason: string;
   readonly headers: HeaderList;

@@ -20,14 +20,18 @@ export function requestFault(head: RequestHead): string | undefined {
     return "the method is not one that can be passed on";
   }
   if (path.length > MAX_PATH_CHARS || !target.test(path)) return "the request target is illegal";
+  if (length === "socket" && method !== "GET") return "an upgrade that is no GET";
   return lengthFault(length) ?? headersFault(headers);
 }
 
 /** What is wrong with an answer's head, in words; undefined when it is legal. */
 export function responseFault(head: ResponseHead): string | undefined {
   const { status, reason, length, headers } = head;
-  if (!Number.isInteger(status) || status < 200 || status > 599) {
-    return "the status is not one of 200 to 599";
+  if (status === 101 ? length !== "socket" : length === "socket") {
+    return "only a WebSocket follows a 101, and nothing else does";
+  }
+  if (!Number.isInteger(status) || (status < 200 && status !== 101) || status > 599) {
+    return "the status is not 101, nor one of 200 to 599";
   }
   if (!isHeaderValue(reason)) return "the reason phrase has control characters";
   return lengthFault(length) ?? headersFault(headers);

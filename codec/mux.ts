@@ -217,6 +217,9 @@ export class Mux<Owner> {
       case "response": {
         const stream = this.#lookUp(frame.stream, "RESPONSE");
         if (stream === undefined) return undefined;
+        if (frame.head.length === "socket" && stream.request.length !== "socket") {
+          throw new TunnelError("protocol-error", `stream ${stream.id} asked for no WebSocket`);
+        }
         this.#advance(stream, "head");
         stream.inbox.expect(frame.head.length);
         this.#forgetIfOver(stream);

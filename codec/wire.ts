@@ -204,7 +204,8 @@ function clip(note: string): string {
 
 /** On the wire: nil is no body, -1 a length not known yet. */
 function lengthField(length: BodyLength): number | null {
-  return length === "none" ? null : length === "unknown" ? -1 : length;
+  if (typeof length === "number") return length;
+  return length === "none" ? null : length === "unknown" ? -1 : -2;
 }
 
 /** Reads the frames of one message in order. */
@@ -311,8 +312,8 @@ class Fields {
       this.#at++;
       return "none";
     }
-    const value = this.integer(-1, Number.MAX_SAFE_INTEGER);
-    return value === -1 ? "unknown" : value;
+    const value = this.integer(-2, Number.MAX_SAFE_INTEGER);
+    return value === -1 ? "unknown" : value === -2 ? "socket" : value;
   }
 
   headers(): HeaderList {
@@ -367,7 +368,7 @@ function readFields(kind: number, fields: Fields): Frame {
     }
     case frameKinds.response: {
       const stream = fields.stream();
-      const status = fields.integer(200, 599);
+      const status = fields.integer(101, 599);
       const reason = fields.text(MAX_HEAD_BYTES);
       const head = { status, reason, length: fields.length(), headers: fields.headers() };
       refuse(responseFault(head));

@@ -24,12 +24,13 @@ import { platform } from "./platform.ts";
 import { Pulse } from "./pulse.ts";
 import { codeOf, refusal } from "./refusal.ts";
 import { requestHead, sendBody } from "./request.ts";
-import { answer, type AnswerWatch } from "./response.ts";
+import { answer, type AnswerWatch, visitorHeaders } from "./response.ts";
 import { mayTryAnother } from "./retry.ts";
 import { type Route, routeOf } from "./route.ts";
 import { Socket } from "./socket.ts";
 import { statusPage } from "./status.ts";
 import { Totals } from "./totals.ts";
+import { VisitorSocket } from "./visitor-socket.ts";
 import { Waiting } from "./waiting.ts";
 
 /** The most agents of one service: each costs a socket and a session, and the least loaded is sought among all. */
@@ -155,10 +156,20 @@ export class Correlator extends DurableObject<Env> {
       void sendBody(request.body, exchange, this.#totals).then(() => this.#over());
     }
     try {
-      return this.#answer(exchange, await exchange.answer());
+      const answered = await exchange.answer();
+      if (answered.length === "socket") return this.#joined(exchange, answered);
+      if (head.length === "socket") exchange.outgoing.end();
+      return this.#answer(exchange, answered);
     } finally {
       this.#lookout.answered(exchange);
     }
+  }
+
+  /** The visitor's WebSocket, which the origin has accepted. */
+  #joined(exchange: Exchange, { headers }: ResponseHead): Response {
+    const { 0: webSocket, 1: ours } = new WebSocketPair();
+    new VisitorSocket(ours, exchange, this.#watch).start();
+    return new Response(null, { status: 101, webSocket, headers: visitorHeaders(headers) });
   }
 
   #answer(exchange: Exchange, head: ResponseHead): Response {

@@ -27,6 +27,7 @@ interface Visitor {
 /** Fields that are ours to use or to set, as the visitor sent them. */
 interface Own {
   length?: string;
+  upgrade?: string;
   coding?: string;
   host?: string;
   connectingIp?: string;
@@ -52,6 +53,14 @@ export function requestHead(request: Request, route: Route & { kind: "send" }): 
         break;
       case "transfer-encoding":
         own.coding = value;
+        break;
+      case "upgrade":
+        own.upgrade = value;
+        break;
+      // Each WebSocket has its own; the edge speaks no extension.
+      case "sec-websocket-key":
+      case "sec-websocket-version":
+      case "sec-websocket-extensions":
         break;
       // The edge answers 100-continue itself, when the body is first read.
       case "expect":
@@ -86,12 +95,17 @@ export function requestHead(request: Request, route: Route & { kind: "send" }): 
   if (own.host !== undefined && /[/?#@\\\s]/.test(own.host)) {
     throw new TunnelError("bad-request", "host");
   }
-  const length = bodyLength(own, request);
+  const length = isSocket(own, request) ? "socket" : bodyLength(own, request);
   const crossed = crossing(received);
   // Added behind crossing(): a visitor's `Connection: x-forwarded-for` must not remove them.
   if (typeof accepted === "string" && accepted !== "") crossed.push("accept-encoding", accepted);
   addForwarded(crossed, own, request.url, visitor, route.prefix);
   return { method: request.method, path: route.target, headers: crossed, length };
+}
+
+/** Whether the visitor asks for a WebSocket; any other upgrade is ignored, as RFC 9110 section 7.8 allows. */
+function isSocket({ upgrade }: Own, { method }: Request): boolean {
+  return method === "GET" && upgrade?.toLowerCase() === "websocket";
 }
 
 /** How the body is framed (RFC 9112 section 6.3), with everything ambiguous refused: two readers could read it in two ways. */

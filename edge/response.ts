@@ -6,7 +6,7 @@
  */
 import type { ErrorCode } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
-import type { ResponseHead } from "../codec/frame.ts";
+import type { HeaderList, ResponseHead } from "../codec/frame.ts";
 import { crossing } from "../codec/headers.ts";
 import type { Flow, Pace } from "./pace.ts";
 import { codeOf } from "./refusal.ts";
@@ -30,7 +30,7 @@ export function answer(exchange: Exchange, head: ResponseHead, watch: AnswerWatc
   const { status, reason, length } = head;
   const { incoming } = exchange;
   const bodyless = isBodyless(status) || exchange.request.method === "HEAD";
-  const headers = answerHeaders(head, bodyless);
+  const headers = visitorHeaders(head.headers, bodyless);
   // encodeBody: the bytes are the origin's, already encoded or not; the runtime must not touch them.
   const init = { status, statusText: reason, headers, encodeBody: "manual" as const };
   if (bodyless || length === "none" || length === 0) {
@@ -53,12 +53,12 @@ export function answer(exchange: Exchange, head: ResponseHead, watch: AnswerWatc
  * The origin's fields but those that are ours to set. `content-length` follows from the body, except where there is
  * none. Appended, not given as pairs: the runtime walks pairs by JavaScript's iterators, at twice the cost.
  */
-function answerHeaders(head: ResponseHead, bodyless: boolean): Headers {
+export function visitorHeaders(fields: HeaderList, keepsLength = false): Headers {
   const headers = new Headers();
-  const crossed = crossing(head.headers);
+  const crossed = crossing(fields);
   for (let i = 0; i + 1 < crossed.length; i += 2) {
     const name = crossed[i] as string;
-    if (!bodyless && name.toLowerCase() === "content-length") continue;
+    if (!keepsLength && name.toLowerCase() === "content-length") continue;
     headers.append(name, crossed[i + 1] as string);
   }
   return headers;
