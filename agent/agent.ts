@@ -56,6 +56,14 @@ export class Agent {
         log.event({ event: "disconnected", ...reasonOf(ending), retryMs });
       },
       draining: (code) => this.#dismissed(code),
+      faulty: (error) => {
+        const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        log.event({
+          event: "error",
+          code: "internal-error",
+          message: `A fault of the agent's own ended the session. Please report it: ${what}`,
+        });
+      },
       isFinal: (ending) => this.#whyFinal(ending) !== undefined,
     });
   }

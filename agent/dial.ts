@@ -45,6 +45,8 @@ export interface DialOptions {
   readonly id: string;
   /** Whether this agent is to take over from all others of the service. */
   readonly replace: boolean;
+  /** Told what no peer is to blame for. */
+  readonly faulty: (error: unknown) => void;
   /** Greets on the socket, and has the session that it carries. */
   readonly dialer: Dialer;
 }
@@ -147,8 +149,7 @@ export class Dial implements Transport {
     ws.on("open", () => this.#onOpen());
     ws.on("message", (data: Buffer, isBinary) => {
       this.#heard();
-      if (isBinary) this.#dialer.receive(this, data);
-      else this.#dialer.end("protocol-error", "a text message");
+      this.#receive(data, isBinary);
     });
     ws.on("pong", () => this.#heard());
     ws.on("error", (error) => this.#onError(error));
@@ -165,6 +166,20 @@ export class Dial implements Transport {
       if (!this.#dialer.greeted) this.abandon("the edge opened the connection and said nothing");
     }, HANDSHAKE_TIMEOUT_MS);
     this.#timers.push(look, helloDue);
+  }
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    if (!isBinary) {
+      this.#dialer.end("protocol-error", "a text message");
+      return;
+    }
+    try {
+      this.#dialer.receive(this, data);
+    } catch (error) {
+      // A fault of our own has ended the session. The tunnel lives on: another session begins.
+      this.#options.faulty(error);
+      this.abandon("a fault of the agent's own");
+    }
   }
 
   /** Asks for a sign of life when it is time to. */
