@@ -92,7 +92,7 @@ export const AGENT_RETAIN_BYTES = 32 * MiB;
 /** The same at the edge, for each session, counted in its budget: 50 MB/s of upload at 160 ms. */
 export const EDGE_RETAIN_BYTES = 8 * MiB;
 
-/** What a session may retain though the budget is used up: twice what a peer leaves unacknowledged, so that nobody waits for an ACK that does not come. */
+/** What a session may retain though the budget is used up: a message or two, and room to ask for an ACK. */
 export const LEAST_RETAINED_BYTES = 512 * KiB;
 
 /** What keeping a message costs beside its bytes. */
@@ -103,12 +103,6 @@ export const ACK_RIDES_BYTES = 16 * KiB;
 
 /** Received messages after which an ACK goes with the next message: rarely enough to cost small requests nothing. */
 export const ACK_RIDES_MESSAGES = 16;
-
-/** Received bytes after which an ACK goes in a message of its own. */
-export const ACK_ALONE_BYTES = 192 * KiB;
-
-/** Received messages after which an ACK goes in a message of its own. */
-export const ACK_ALONE_MESSAGES = 128;
 
 /** How long the edge keeps a session, with all its streams, after its socket was lost, unless its operator says otherwise. */
 export const GRACE_MS = 15_000;
@@ -145,11 +139,6 @@ assert(
 assert(
   REQUEST_CREDIT_BYTES * MAX_STREAMS <= BUDGET_BYTES,
   "request credit given without asking fits the budget",
-);
-assert(
-  ACK_ALONE_BYTES + MAX_DATA_BYTES + ACK_ALONE_MESSAGES * RETAINED_MESSAGE_BYTES <=
-    LEAST_RETAINED_BYTES,
-  "whoever waits for an ACK has sent enough to be given one",
 );
 assert(MAX_PATH_CHARS < MAX_HEAD_BYTES, "the longest path fits a head");
 assert(DEAD_AFTER_MS > PING_AFTER_MS, "a peer is asked before it is given up");

@@ -7,8 +7,6 @@
  */
 import type { Budget } from "./budget.ts";
 import {
-  ACK_ALONE_BYTES,
-  ACK_ALONE_MESSAGES,
   ACK_RIDES_BYTES,
   ACK_RIDES_MESSAGES,
   LEAST_RETAINED_BYTES,
@@ -30,6 +28,7 @@ export class Link {
   /** Sent and not acknowledged, in order. */
   readonly #retained = new Queue<Uint8Array>();
   #retainedBytes = 0;
+  #asked = false;
   #sent = 0;
   #received = 0;
   /** What of `received` the peer was told. */
@@ -56,11 +55,25 @@ export class Link {
     return this.#retainedBytes;
   }
 
-  /** Whether so much is unacknowledged that nothing more should be sent. What is scarce in memory is given in small parts. */
+  /** Whether so much is unacknowledged that nothing more should be sent. */
   get full(): boolean {
+    return this.#retainedBytes >= this.#mostBytes;
+  }
+
+  /** Whether it is time to ask the peer for an ACK: half of what may be kept is, and the peer was not asked since it gave one. */
+  get wantsAck(): boolean {
+    return !this.#asked && this.#retainedBytes * 2 >= this.#mostBytes;
+  }
+
+  /** The peer was asked for an ACK. */
+  asked(): void {
+    this.#asked = true;
+  }
+
+  /** What is scarce in memory is given in small parts. */
+  get #mostBytes(): number {
     const { retainBytes, budget } = this.#options;
-    const mostBytes = budget.exhausted ? LEAST_RETAINED_BYTES : retainBytes;
-    return this.#retainedBytes >= mostBytes;
+    return budget.exhausted ? Math.min(LEAST_RETAINED_BYTES, retainBytes) : retainBytes;
   }
 
   /** A message goes out: it is kept until the peer has it. */
@@ -81,6 +94,7 @@ export class Link {
    */
   acknowledge(received: number): boolean {
     if (received > this.#sent) return false;
+    this.#asked = false;
     for (let left = this.#sent - this.#retained.length; left < received; left++) {
       const message = this.#retained.shift();
       if (message === undefined) break;
@@ -111,13 +125,6 @@ export class Link {
   get ackRides(): boolean {
     return (
       this.#silentBytes >= ACK_RIDES_BYTES || this.#received - this.#announced >= ACK_RIDES_MESSAGES
-    );
-  }
-
-  /** Whether an ACK is worth a message: the peer should not run into its bound because we have nothing else to say. */
-  get ackGoesAlone(): boolean {
-    return (
-      this.#silentBytes >= ACK_ALONE_BYTES || this.#received - this.#announced >= ACK_ALONE_MESSAGES
     );
   }
 

@@ -49,10 +49,14 @@ export class Messenger {
     return this.#link.retainedBytes;
   }
 
-  /** Whether nothing can go out now: no transport, one that is full, or a peer that does not acknowledge. */
+  /** Whether the transport takes nothing now: there is none, or it is full. */
   get blocked(): boolean {
-    const transport = this.#transport;
-    return transport === undefined || transport.full || this.#link.full;
+    return this.#transport === undefined || this.#transport.full;
+  }
+
+  /** Whether so much is unacknowledged that nothing may follow but the question for an ACK. */
+  get full(): boolean {
+    return this.#link.full;
   }
 
   /** Whether the peer can have received `received` messages. */
@@ -97,23 +101,31 @@ export class Messenger {
     const writer = this.#writer;
     let frame = poll();
     if (frame === undefined) return 0;
-    if (this.#link.ackRides) writer.add({ kind: "ack", received: this.#link.announce() });
+    // A PING may be asking for just that.
+    if (this.#link.ackRides || frame.kind === "pong") {
+      writer.add({ kind: "ack", received: this.#link.announce() });
+    }
     for (; frame !== undefined; frame = poll()) {
       writer.add(frame);
       if (writer.bytes >= MESSAGE_TARGET_BYTES) break;
     }
-    const message = writer.take(this.#allocate);
+    return this.#post();
+  }
+
+  /** Asks the peer for an ACK if it is time to, with a PING of `token`. */
+  askIfDue(token: number): void {
+    if (!this.#link.wantsAck) return;
+    this.#link.asked();
+    this.#writer.add({ kind: "ping", token });
+    this.#post();
+  }
+
+  /** What was written goes out, and is kept. Returns its size. */
+  #post(): number {
+    const message = this.#writer.take(this.#allocate);
     this.#link.keep(message);
     this.#transport?.send(message);
     return message.length;
-  }
-
-  /** Tells the peer what was received, if no message that went anyway has done so for long. */
-  acknowledge(): void {
-    const transport = this.#transport;
-    if (transport === undefined || !this.#link.ackGoesAlone) return;
-    this.#writer.add({ kind: "ack", received: this.#link.announce() });
-    transport.send(this.#writer.take(this.#allocate));
   }
 
   /** A message was worked through; it counts if it held anything but an ACK. */

@@ -50,6 +50,9 @@ const MAX_CLOSE_REASON_BYTES = 123;
  */
 const MOST_PONGS = 10;
 
+/** The token of a PING whose PONG says nothing: it is asked for the ACK that comes with it. */
+const ASKING = 0;
+
 export class Session {
   readonly id: string;
   readonly #platform: Platform;
@@ -268,11 +271,13 @@ export class Session {
   flush(): void {
     if (this.#error !== undefined) return;
     while (!this.#messenger.blocked && !this.#proof.missing) {
+      // The peer answers the latest PING only: one that asks for proof must not be overtaken.
+      this.#messenger.askIfDue(this.#proof.token ?? ASKING);
+      if (this.#messenger.full) break;
       const bytes = this.#messenger.send(this.#poll);
       if (bytes === 0) break;
       this.#prove(this.#proof.sent(bytes));
     }
-    this.#messenger.acknowledge();
   }
 
   /** Takes no new streams from now on (GOAWAY); those open go on. `code` says why. */
