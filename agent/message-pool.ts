@@ -10,12 +10,17 @@ const SLAB_BYTES = MESSAGE_TARGET_BYTES + 2 * MAX_HEAD_BYTES;
 /** Below this a buffer of its own size is better: most messages are small answers, and what is kept until it is acknowledged should not be mostly air. */
 const LARGE_BYTES = 128 * 1024;
 
-/** What is kept for reuse: 6 MiB, as much as is on its way on a fast path. */
-const MOST_FREE = 16;
+/** What is kept for reuse: 24 MiB, more than is unacknowledged on any fast path. */
+const MOST_FREE = 64;
+
+/** What is kept when nothing large was sent for a while. */
+const IDLE_FREE = 4;
+const IDLE_MS = 2000;
 
 export class MessagePool {
   readonly #free: ArrayBuffer[] = [];
   readonly #lent = new Set<ArrayBufferLike>();
+  #idle: NodeJS.Timeout | undefined;
 
   /** Memory of its own for a message of `bytes`, whose contents do not matter. */
   take(bytes: number): Uint8Array {
@@ -27,8 +32,13 @@ export class MessagePool {
 
   /** Nobody looks at the message any more. One that came from elsewhere is left alone. */
   give({ buffer }: Uint8Array): void {
-    if (this.#lent.delete(buffer) && this.#free.length < MOST_FREE) {
-      this.#free.push(buffer as ArrayBuffer);
-    }
+    if (!this.#lent.delete(buffer) || this.#free.length >= MOST_FREE) return;
+    this.#free.push(buffer as ArrayBuffer);
+    if (this.#idle === undefined) this.#idle = setTimeout(() => this.#trim(), IDLE_MS).unref();
+    else this.#idle.refresh();
+  }
+
+  #trim(): void {
+    this.#free.length = Math.min(this.#free.length, IDLE_FREE);
   }
 }
