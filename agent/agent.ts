@@ -128,7 +128,9 @@ export class Agent {
     if (resumed) {
       const { streams } = session;
       this.#log.event({ event: "resumed", session: session.id, streams });
-      this.#log.say(`connected again, rtt ${showMs(rttMs)}, ${requests(streams)} in flight went on`);
+      this.#log.say(
+        `connected again, rtt ${showMs(rttMs)}, ${requests(streams)} in flight went on`,
+      );
       return;
     }
     this.#log.event({ event: "connected", url, service, session: session.id, rttMs });

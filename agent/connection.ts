@@ -86,7 +86,9 @@ export class Connection {
       const asked = ending.kind === "refused" ? (ending.retryAfterMs ?? 0) : 0;
       const urgent = sinceGreetedMs < GRACE_MS;
       const busy = dialer.streams > 0;
-      const retryMs = Math.round(backoffMs({ attempt, busy, urgent, retryAfterMs: asked }, Math.random()));
+      const retryMs = Math.round(
+        backoffMs({ attempt, busy, urgent, retryAfterMs: asked }, Math.random()),
+      );
       this.#options.disconnected(ending, retryMs);
       await this.#pause(retryMs);
     }
@@ -106,7 +108,8 @@ export class Connection {
   async drain(deadlineMs: number): Promise<void> {
     this.#dialer.drain("the agent is shutting down");
     // A stream is over when its last frame was handed to the socket; no event tells that, and this is once in a life.
-    const unfinished = (): boolean => this.#dialer.streams > 0 || (this.#dial?.unsentBytes ?? 0) > 0;
+    const unfinished = (): boolean =>
+      this.#dialer.streams > 0 || (this.#dial?.unsentBytes ?? 0) > 0;
     while (unfinished() && performance.now() < deadlineMs) {
       await new Promise((resolve) => setTimeout(resolve, DRAINED_CHECK_MS));
     }

@@ -19,7 +19,12 @@ import { relay } from "./streaming.ts";
 const ACCEPT_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /** Asks the origin for a WebSocket. Everything that happens is told to `answer`. */
-export function sendUpgrade(address: OriginAddress, exchange: Exchange, host: string, answer: Answer): void {
+export function sendUpgrade(
+  address: OriginAddress,
+  exchange: Exchange,
+  host: string,
+  answer: Answer,
+): void {
   const key = randomBytes(16).toString("base64");
   const request = open(address, exchange, host, key);
   let socket: Duplex | undefined;
@@ -42,7 +47,10 @@ export function sendUpgrade(address: OriginAddress, exchange: Exchange, host: st
   request.on("upgrade", (message, upgraded: Duplex, first: Buffer) => {
     socket = upgraded;
     if (message.headers["sec-websocket-accept"] !== acceptOf(key)) {
-      answer.fail("origin-invalid", "the origin's answer to the upgrade is not that of a WebSocket");
+      answer.fail(
+        "origin-invalid",
+        "the origin's answer to the upgrade is not that of a WebSocket",
+      );
       return;
     }
     answer.upgraded(fromWire(message.statusMessage ?? ""), fieldsFromWire(message.rawHeaders));
@@ -83,7 +91,9 @@ function open(
 }
 
 function acceptOf(key: string): string {
-  return createHash("sha1").update(key + ACCEPT_SUFFIX).digest("base64");
+  return createHash("sha1")
+    .update(key + ACCEPT_SUFFIX)
+    .digest("base64");
 }
 
 /** Writes what the visitor sends, at the pace of the origin's socket. */

@@ -107,7 +107,10 @@ export class Dialer {
     const transport = this.#transport;
     if (this.#session?.transport !== undefined) this.#session.end(code, note);
     else this.#session?.lost(code, note);
-    transport?.close(4000 + errors[code].wire, note === "" ? code : `${code}: ${note}`.slice(0, 100));
+    transport?.close(
+      4000 + errors[code].wire,
+      note === "" ? code : `${code}: ${note}`.slice(0, 100),
+    );
   }
 
   #greet(transport: Transport, hello: Hello): void {

@@ -16,7 +16,11 @@ export function isHello(message: Uint8Array): boolean {
 }
 
 /** The message of a HELLO. */
-export function writeHello(introduction: Introduction, session: string, received: number): Uint8Array {
+export function writeHello(
+  introduction: Introduction,
+  session: string,
+  received: number,
+): Uint8Array {
   const writer = new MessageWriter();
   writer.add({ kind: "hello", session, received, ...introduction });
   return writer.take((bytes) => new Uint8Array(bytes));
@@ -27,6 +31,7 @@ export function readHello(message: Uint8Array): Hello {
   const reader = new MessageReader(message);
   const frame = reader.next();
   if (frame?.kind !== "hello") throw new TunnelError("protocol-error", "no HELLO at the beginning");
-  if (reader.next() !== undefined) throw new TunnelError("protocol-error", "a HELLO is alone in its message");
+  if (reader.next() !== undefined)
+    throw new TunnelError("protocol-error", "a HELLO is alone in its message");
   return frame;
 }

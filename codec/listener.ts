@@ -158,7 +158,8 @@ export class Listener<T extends Transport> {
       }
       return;
     }
-    const member = this.#meant(caller.identity, hello) ?? this.#newMember(transport, caller.identity);
+    const member =
+      this.#meant(caller.identity, hello) ?? this.#newMember(transport, caller.identity);
     const { session } = member;
     const before = member.transport;
     if (!session.welcome(transport, hello)) {
@@ -217,6 +218,9 @@ export class Listener<T extends Transport> {
     if (caller === undefined) return;
     caller.hush();
     this.#callers.delete(transport);
-    transport.close(4000 + errors[code].wire, note === "" ? code : `${code}: ${note}`.slice(0, 100));
+    transport.close(
+      4000 + errors[code].wire,
+      note === "" ? code : `${code}: ${note}`.slice(0, 100),
+    );
   }
 }

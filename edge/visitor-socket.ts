@@ -26,7 +26,13 @@ const MAX_UNSENT_BYTES = 1 * MiB;
 const LOOK_MS = 20;
 
 /** Close codes of RFC 6455 section 7.4.1. */
-const closes = { goingAway: 1001, noCode: 1005, broken: 1006, tryAgainLater: 1013, originFailed: 1014 } as const;
+const closes = {
+  goingAway: 1001,
+  noCode: 1005,
+  broken: 1006,
+  tryAgainLater: 1013,
+  originFailed: 1014,
+} as const;
 
 export interface SocketWatch {
   readonly totals: Totals;

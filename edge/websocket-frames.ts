@@ -112,7 +112,8 @@ export class FrameReader {
     this.#final = (first & 0x80) !== 0;
     this.#opcode = first & 0x0f;
     const view = new DataView(this.#head.buffer);
-    const size = need === 2 ? second : need === 4 ? view.getUint16(2) : Number(view.getBigUint64(2));
+    const size =
+      need === 2 ? second : need === 4 ? view.getUint16(2) : Number(view.getBigUint64(2));
     this.#check(size);
     this.#headBytes = 0;
     this.#payload = new Uint8Array(size);

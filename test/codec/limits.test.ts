@@ -4,11 +4,20 @@ import { describe, expect, test } from "vitest";
 import { Budget } from "../../codec/budget.ts";
 import { ReceiveCredit, SendCredit } from "../../codec/credit.ts";
 import { errors, TunnelError } from "../../codec/errors.ts";
-import type { Frame, RequestHead, ResponseHead } from "../../codec/frame.ts";
+import type { Frame, Hello, RequestHead, ResponseHead } from "../../codec/frame.ts";
 import * as limits from "../../codec/limits.ts";
+import { Link } from "../../codec/link.ts";
 import { Mux } from "../../codec/mux.ts";
 import { MessageWriter } from "../../codec/wire.ts";
-import { agentHello, edgeHello, framesOf, messageOf, sessionEnd } from "../support/pair.ts";
+import {
+  agentHello,
+  type Clock,
+  EdgeEnd,
+  type EdgeOptions,
+  framesOf,
+  messageOf,
+  SessionPair,
+} from "../support/pair.ts";
 
 const get: RequestHead = { method: "GET", path: "/", headers: [], length: "none" };
 const ok: ResponseHead = { status: 200, reason: "", headers: [], length: "unknown" };
@@ -31,13 +40,17 @@ function refusalOf(...fields: unknown[]): string | undefined {
 }
 
 /** A greeted edge that has one exchange open. */
-function edge(): ReturnType<typeof sessionEnd> & { readonly clock: { now: number } } {
+function edge(
+  hello: Partial<Hello> = {},
+  options: EdgeOptions = {},
+): { end: EdgeEnd; clock: Clock } {
   const clock = { now: 0 };
-  const end = sessionEnd(clock, { hello: edgeHello });
-  end.session.receive(messageOf({ kind: "hello", received: 0, ...agentHello }));
+  const end = new EdgeEnd(clock, options);
+  end.listener.accept(end.transport, "agent");
+  end.receive(messageOf({ kind: "hello", session: "", received: 0, ...agentHello, ...hello }));
   end.transport.turn();
   end.transport.sent.length = 0;
-  return { ...end, clock };
+  return { end, clock };
 }
 
 function accepting(acceptStreams: number, budget = new Budget()): Mux<never> {
@@ -58,9 +71,9 @@ function refusedBy(mux: Mux<never>, frame: Frame & { kind: "request" }): string 
 
 /** The close code of an edge that has received `message`. */
 function closedBy(message: Uint8Array): number | undefined {
-  const { session, transport } = edge();
-  session.receive(message);
-  return transport.closed?.code;
+  const { end } = edge();
+  end.receive(message);
+  return end.transport.closed?.code;
 }
 
 /** An extension frame of exactly `size` bytes, which a receiver skips. */
@@ -141,13 +154,13 @@ const sides: Record<keyof typeof limits, readonly [at: () => void, beyond: () =>
   MAX_HEAD_BYTES: [
     () => {
       expect(refusal(() => framesOf(extension(limits.MAX_HEAD_BYTES)))).toBeUndefined();
-      const { session } = edge();
+      const { session } = edge().end;
       const headers = ["a", "b".repeat(limits.MAX_HEAD_BYTES - 200)];
       expect(refusal(() => session.open({ ...get, headers }))).toBeUndefined();
     },
     () => {
       expect(refusal(() => framesOf(extension(limits.MAX_HEAD_BYTES + 1)))).toBe("frame-too-large");
-      const { session } = edge();
+      const { session } = edge().end;
       const headers = ["a", "b".repeat(limits.MAX_HEAD_BYTES)];
       expect(refusal(() => session.open({ ...get, headers }))).toBe("head-too-large");
     },
@@ -157,37 +170,37 @@ const sides: Record<keyof typeof limits, readonly [at: () => void, beyond: () =>
       const headers = Array<string>(2 * MAX_HEADER_FIELDS).fill("a");
       expect(refusalOf(1, 1, 0, "GET", "/", null, headers)).toBeUndefined();
       expect(refusalOf(4, 1, headers)).toBeUndefined();
-      expect(refusal(() => edge().session.open({ ...get, headers }))).toBeUndefined();
+      expect(refusal(() => edge().end.session.open({ ...get, headers }))).toBeUndefined();
     },
     () => {
       const headers = Array<string>(2 * MAX_HEADER_FIELDS + 2).fill("a");
       expect(refusalOf(1, 1, 0, "GET", "/", null, headers)).toBe("frame-too-large");
       expect(refusalOf(4, 1, headers)).toBe("frame-too-large");
-      expect(refusal(() => edge().session.open({ ...get, headers }))).toBe("head-too-large");
+      expect(refusal(() => edge().end.session.open({ ...get, headers }))).toBe("head-too-large");
     },
   ],
   MAX_METHOD_CHARS: [
     () => {
       const method = "M".repeat(limits.MAX_METHOD_CHARS);
       expect(refusalOf(1, 1, 0, method, "/", null, [])).toBeUndefined();
-      expect(refusal(() => edge().session.open({ ...get, method }))).toBeUndefined();
+      expect(refusal(() => edge().end.session.open({ ...get, method }))).toBeUndefined();
     },
     () => {
       const method = "M".repeat(limits.MAX_METHOD_CHARS + 1);
       expect(refusalOf(1, 1, 0, method, "/", null, [])).toBe("protocol-error");
-      expect(refusal(() => edge().session.open({ ...get, method }))).toBe("bad-request");
+      expect(refusal(() => edge().end.session.open({ ...get, method }))).toBe("bad-request");
     },
   ],
   MAX_PATH_CHARS: [
     () => {
       const path = "/".padEnd(limits.MAX_PATH_CHARS, "a");
       expect(refusalOf(1, 1, 0, "GET", path, null, [])).toBeUndefined();
-      expect(refusal(() => edge().session.open({ ...get, path }))).toBeUndefined();
+      expect(refusal(() => edge().end.session.open({ ...get, path }))).toBeUndefined();
     },
     () => {
       const path = "/".padEnd(limits.MAX_PATH_CHARS + 1, "a");
       expect(refusalOf(1, 1, 0, "GET", path, null, [])).toBe("protocol-error");
-      expect(refusal(() => edge().session.open({ ...get, path }))).toBe("bad-request");
+      expect(refusal(() => edge().end.session.open({ ...get, path }))).toBe("bad-request");
     },
   ],
   MAX_NOTE_CHARS: [
@@ -204,12 +217,12 @@ const sides: Record<keyof typeof limits, readonly [at: () => void, beyond: () =>
   MAX_NAME_CHARS: [
     () => {
       const name = "n".repeat(limits.MAX_NAME_CHARS);
-      expect(refusalOf(0, name, 0, 1, 1, name)).toBeUndefined();
+      expect(refusalOf(0, name, 0, 1, 1, 1, name)).toBeUndefined();
     },
     () => {
       const name = "n".repeat(limits.MAX_NAME_CHARS + 1);
-      expect(refusalOf(0, name, 0, 1, 1, "x")).toBe("protocol-error");
-      expect(refusalOf(0, "x", 0, 1, 1, name)).toBe("protocol-error");
+      expect(refusalOf(0, name, 0, 1, 1, 1, "x")).toBe("protocol-error");
+      expect(refusalOf(0, "x", 0, 1, 1, 1, name)).toBe("protocol-error");
     },
   ],
   MAX_STREAMS: [
@@ -320,6 +333,52 @@ const sides: Record<keyof typeof limits, readonly [at: () => void, beyond: () =>
     () => expect(limits.UNPROVEN_BYTES).toBeGreaterThan(limits.MAX_MESSAGE_BYTES),
     () => expect(limits.UNPROVEN_BYTES).toBeLessThan(limits.BUDGET_BYTES),
   ],
+  AGENT_RETAIN_BYTES: [
+    () => expect(isFull(limits.AGENT_RETAIN_BYTES, limits.AGENT_RETAIN_BYTES - 1)).toBe(false),
+    () => expect(isFull(limits.AGENT_RETAIN_BYTES, limits.AGENT_RETAIN_BYTES)).toBe(true),
+  ],
+  EDGE_RETAIN_BYTES: [
+    () => expect(isFull(limits.EDGE_RETAIN_BYTES, limits.EDGE_RETAIN_BYTES - 1)).toBe(false),
+    () => expect(isFull(limits.EDGE_RETAIN_BYTES, limits.EDGE_RETAIN_BYTES)).toBe(true),
+  ],
+  LEAST_RETAINED_BYTES: [
+    () => {
+      const used = BUDGET_BYTES;
+      expect(isFull(limits.EDGE_RETAIN_BYTES, limits.LEAST_RETAINED_BYTES - 1, used)).toBe(false);
+    },
+    () => {
+      const used = BUDGET_BYTES;
+      expect(isFull(limits.EDGE_RETAIN_BYTES, limits.LEAST_RETAINED_BYTES, used)).toBe(true);
+    },
+  ],
+  RETAINED_MESSAGE_BYTES: [
+    () => expect(isFull(1000, limits.RETAINED_MESSAGE_BYTES)).toBe(false),
+    () => expect(isFull(limits.RETAINED_MESSAGE_BYTES, limits.RETAINED_MESSAGE_BYTES)).toBe(true),
+  ],
+  ACK_RIDES_BYTES: [
+    () => expect(ackRides([limits.ACK_RIDES_BYTES])).toBe(true),
+    () => expect(ackRides([limits.ACK_RIDES_BYTES - 1])).toBe(false),
+  ],
+  ACK_RIDES_MESSAGES: [
+    () => expect(ackRides(Array<number>(limits.ACK_RIDES_MESSAGES).fill(1))).toBe(true),
+    () => expect(ackRides(Array<number>(limits.ACK_RIDES_MESSAGES - 1).fill(1))).toBe(false),
+  ],
+  GRACE_MS: [
+    () => expect(afterCut(limits.GRACE_MS - 1)).toBeUndefined(),
+    () => expect(afterCut(limits.GRACE_MS)).toBe("agent-lost"),
+  ],
+  MAX_GRACE_MS: [
+    () => expect(refusalOf(0, "s", 0, 1, 1, limits.MAX_GRACE_MS, "x")).toBeUndefined(),
+    () => expect(refusalOf(0, "s", 0, 1, 1, limits.MAX_GRACE_MS + 1, "x")).toBe("protocol-error"),
+  ],
+  HELLO_WITHIN_MS: [
+    () => expect(helloless(limits.HELLO_WITHIN_MS - 1)).toBeUndefined(),
+    () => expect(helloless(limits.HELLO_WITHIN_MS)).toBe(4000 + errors["protocol-error"].wire),
+  ],
+  SUSPECT_AFTER_MS: [
+    () => expect(isSuspectAfter(limits.SUSPECT_AFTER_MS - 1)).toBe(false),
+    () => expect(isSuspectAfter(limits.SUSPECT_AFTER_MS)).toBe(true),
+  ],
   MAX_QUEUED_FRAMES: [
     () => expect(floodedBy(limits.MAX_QUEUED_FRAMES)).toBe(false),
     () => expect(floodedBy(limits.MAX_QUEUED_FRAMES + 1)).toBe(true),
@@ -334,8 +393,7 @@ const sides: Record<keyof typeof limits, readonly [at: () => void, beyond: () =>
   ],
   DEAD_AFTER_MS: [
     () => expect(afterSilence(limits.DEAD_AFTER_MS - 1)).toEqual([["ping"], undefined]),
-    () =>
-      expect(afterSilence(limits.DEAD_AFTER_MS)).toEqual([[], 4000 + errors["agent-stalled"].wire]),
+    () => expect(afterSilence(limits.DEAD_AFTER_MS)).toEqual([[], 1001]),
   ],
 };
 
@@ -416,21 +474,61 @@ function floodedBy(frames: number): boolean {
 
 /** Whether a writer may go on at once when so many bytes wait. */
 function mayGoOnAfter(bytes: number): boolean {
-  const clock = { now: 0 };
-  const { session } = sessionEnd(clock, { hello: edgeHello });
-  const hello = { ...agentHello, credit: MAX_CREDIT_BYTES };
-  session.receive(messageOf({ kind: "hello", received: 0, ...hello }));
+  const { session } = edge({ credit: MAX_CREDIT_BYTES }).end;
   return session.open({ ...get, length: "unknown" }).outgoing.write(new Uint8Array(bytes));
+}
+
+/** Whether a link that may keep `retainBytes` is full when it keeps one message that costs `bytes`, while `usedBytes` of the budget are. */
+function isFull(retainBytes: number, bytes: number, usedBytes = 0): boolean {
+  const budget = new Budget();
+  budget.reserve(usedBytes);
+  const link = new Link({ retainBytes, budget, release: () => {} });
+  link.keep(new Uint8Array(bytes - limits.RETAINED_MESSAGE_BYTES));
+  return link.full;
+}
+
+/** Whether an ACK goes along when messages of these sizes have arrived. */
+function ackRides(sizes: readonly number[]): boolean {
+  const link = new Link({ retainBytes: 1, budget: new Budget(), release: () => {} });
+  for (const size of sizes) link.receive(size);
+  return link.ackRides;
+}
+
+/** What has become of an exchange so long after its agent's socket was lost. */
+function afterCut(ms: number): string | undefined {
+  const { end, clock } = edge();
+  const exchange = end.session.open(get);
+  end.transport.turn();
+  end.listener.lost(end.transport, 1006, "");
+  clock.now += ms;
+  end.platform.ring();
+  return exchange.error?.code;
+}
+
+/** How a socket is closed that has said nothing for so long. */
+function helloless(ms: number): number | undefined {
+  const pair = new SessionPair();
+  pair.pass(ms);
+  return pair.edge.transport.closed?.code;
+}
+
+/** Whether an agent with an open stream is suspect after so much silence. */
+function isSuspectAfter(ms: number): boolean {
+  const { end, clock } = edge();
+  end.session.open(get);
+  clock.now += ms;
+  return end.session.suspect;
 }
 
 /** What an edge with an open stream sends, and how it closes, after so much silence. */
 function afterSilence(ms: number): readonly [kinds: string[], closed: number | undefined] {
-  const { session, transport, clock } = edge();
+  const { end, clock } = edge();
+  const { session, transport } = end;
   session.open(get);
   transport.turn();
   transport.sent.length = 0;
   clock.now += ms;
-  session.tick();
+  end.tick();
   transport.turn();
   return [
     transport.frames().flatMap((frames) => frames.map(({ kind }) => kind)),
@@ -440,11 +538,7 @@ function afterSilence(ms: number): readonly [kinds: string[], closed: number | u
 
 /** The sizes of the messages in which an edge sends a request body of `bytes` that has all the credit it needs. */
 function answerMessages(bytes: number): number[] {
-  const { session, transport } = sessionEnd({ now: 0 }, { hello: edgeHello });
-  const hello = { ...agentHello, credit: MAX_CREDIT_BYTES };
-  session.receive(messageOf({ kind: "hello", received: 0, ...hello }));
-  transport.turn();
-  transport.sent.length = 0;
+  const { session, transport } = edge({ credit: MAX_CREDIT_BYTES }).end;
   session.open({ ...get, length: "unknown" }).outgoing.write(new Uint8Array(bytes));
   transport.turn();
   return transport.sent.map(({ length }) => length);

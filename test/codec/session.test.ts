@@ -6,7 +6,9 @@ import type { Exchange } from "../../codec/exchange.ts";
 import type { Frame, RequestHead, ResponseHead } from "../../codec/frame.ts";
 import {
   DEAD_AFTER_MS,
+  GRACE_MS,
   INITIAL_WINDOW_BYTES,
+  HELLO_WITHIN_MS,
   MAX_HEAD_BYTES,
   MAX_HEADER_FIELDS,
   MAX_QUEUED_FRAMES,
@@ -15,15 +17,14 @@ import {
   REQUEST_CREDIT_BYTES,
   UNPROVEN_BYTES,
 } from "../../codec/limits.ts";
-import type { SessionOptions } from "../../codec/session.ts";
 import { patterned } from "../support/arbitraries.ts";
 import {
   agentHello,
   edgeHello,
   framesOf,
   messageOf,
-  sessionEnd,
   SessionPair,
+  type SessionPairOptions,
 } from "../support/pair.ts";
 
 const get: RequestHead = { method: "GET", path: "/", headers: ["a", "b"], length: "none" };
@@ -47,7 +48,7 @@ afterEach(async () => {
 
 /** A greeted pair, and every exchange that the agent accepted. */
 async function greeted(
-  options: { edge?: Partial<SessionOptions>; agent?: Partial<SessionOptions> } = {},
+  options: SessionPairOptions = {},
 ): Promise<{ pair: SessionPair; accepted: Exchange[] }> {
   const accepted: Exchange[] = [];
   const pair = await SessionPair.greeted({
@@ -83,30 +84,41 @@ describe("greeting", () => {
     const greetings: string[] = [];
     const pair = new SessionPair({
       edge: { greeted: ({ software }) => greetings.push(software) },
-      agent: { greeted: ({ software, session }) => greetings.push(`${software} ${session}`) },
+      agent: { connected: ({ id, peer }) => greetings.push(`${peer?.software} ${id}`) },
     });
-    expect([pair.edge.session.ready, pair.agent.session.ready]).toEqual([false, false]);
-    pair.agent.session.greet();
+    pair.greet();
     await pair.settle();
-    expect(greetings).toEqual([agentHello.software, `${edgeHello.software} ${edgeHello.session}`]);
+    expect(greetings).toEqual([agentHello.software, `${edgeHello.software} s1`]);
     expect([pair.edge.session.ready, pair.agent.session.ready]).toEqual([true, true]);
-    expect(pair.edge.session.peer).toEqual({ kind: "hello", received: 0, ...agentHello });
+    expect(pair.edge.session.peer).toEqual({
+      kind: "hello",
+      session: "",
+      received: 0,
+      ...agentHello,
+    });
   });
 
-  test("the HELLO of each end is alone in its message", async () => {
+  test("the HELLO of each end is alone in its message", () => {
     const pair = new SessionPair();
-    pair.agent.session.greet();
+    pair.greet();
     expect(pair.agent.transport.frames()).toMatchObject([[{ kind: "hello" }]]);
     pair.deliver("edge");
     pair.edge.transport.turn();
     expect(pair.edge.transport.frames()[0]).toMatchObject([{ kind: "hello" }]);
   });
 
+  test("with more than a HELLO in its message is refused", () => {
+    const pair = new SessionPair();
+    const hello: Frame = { kind: "hello", session: "", received: 0, ...agentHello };
+    pair.edge.receive(messageOf(hello, { kind: "ping", token: 1 }));
+    expect(pair.edge.transport.closed?.code).toBe(4000 + errors["protocol-error"].wire);
+  });
+
   test("the edge measures the round trip with a PING", async () => {
     const { pair } = await greeted();
     expect(pair.edge.session.rttMs).toBe(0);
     const slow = new SessionPair();
-    slow.agent.session.greet();
+    slow.greet();
     slow.deliver("edge");
     slow.edge.transport.turn();
     slow.clock.now += 15;
@@ -124,23 +136,27 @@ describe("greeting", () => {
       { kind: "cancel", stream: 1, code: "cancelled", note: "" },
     ] as Frame[]) {
       const pair = new SessionPair();
-      pair.edge.session.receive(messageOf(frame));
+      pair.edge.receive(messageOf(frame));
       expect(pair.edge.transport.closed?.code).toBe(4000 + errors["protocol-error"].wire);
     }
   });
 
-  test("an agent says HELLO once: a second one ends the session", async () => {
-    const { pair } = await greeted();
-    pair.agent.session.greet();
-    await pair.settle();
-    expect(pair.edge.transport.closed?.code).toBe(4000 + errors["protocol-error"].wire);
+  test("has to come in time", () => {
+    const pair = new SessionPair();
+    pair.pass(HELLO_WITHIN_MS - 1);
+    expect(pair.edge.transport.closed).toBeUndefined();
+    pair.pass(1);
+    expect(pair.edge.transport.closed).toEqual({
+      code: 4000 + errors["protocol-error"].wire,
+      reason: "protocol-error: no HELLO",
+    });
   });
 
-  test("an exchange cannot be opened before", () => {
-    const pair = new SessionPair();
-    expect(() => pair.edge.session.open(get)).toThrow(
-      expect.objectContaining({ code: "agent-lost" }),
-    );
+  test("an agent says HELLO once a socket: a second one ends the session", async () => {
+    const { pair } = await greeted();
+    pair.greet();
+    await pair.settle();
+    expect(pair.edge.transport.closed?.code).toBe(4000 + errors["protocol-error"].wire);
   });
 });
 
@@ -256,19 +272,24 @@ describe("a full transport", () => {
     const { pair } = await greeted();
     pair.agent.transport.full = true;
     for (let token = 1; token <= 50; token++) {
-      pair.agent.session.receive(messageOf({ kind: "ping", token }));
+      pair.agent.receive(messageOf({ kind: "ping", token }));
       pair.agent.transport.turn();
     }
     pair.agent.transport.full = false;
     pair.agent.session.flush();
-    expect(pair.agent.transport.frames()).toEqual([[{ kind: "pong", token: 50 }]]);
+    expect(pair.agent.transport.frames()).toEqual([
+      [
+        { kind: "ack", received: 51 },
+        { kind: "pong", token: 50 },
+      ],
+    ]);
   });
 
   test("answers a few PINGs and not a flood of them, which nobody may be reading the answers of", async () => {
     const { pair } = await greeted();
     const answersAfter = (pings: number): number => {
       for (let token = 1; token <= pings; token++) {
-        pair.edge.session.receive(messageOf({ kind: "ping", token }));
+        pair.edge.receive(messageOf({ kind: "ping", token }));
         pair.edge.transport.turn();
       }
       return pair.edge.transport.frames().length;
@@ -287,10 +308,13 @@ describe("a peer whose credit is boundless", () => {
     pings: () => number[];
     pong: (token: number) => void;
   }> {
-    const { pair, edge } = await opened();
-    const { session, transport } = pair.edge;
+    // This agent lies about what it has received too.
+    const { pair } = await greeted({ edge: { retainBytes: 2 ** 30 } });
+    const edge = pair.edge.session.open(post);
+    await pair.settle();
+    const { transport } = pair.edge;
     const receive = (frame: Frame): void => {
-      session.receive(messageOf(frame));
+      pair.edge.receive(messageOf(frame));
       transport.turn();
     };
     receive({ kind: "credit", stream: edge.stream, bytes: 2 ** 30 });
@@ -301,7 +325,11 @@ describe("a peer whose credit is boundless", () => {
       sentBytes: () =>
         frames().reduce((sum, frame) => sum + (frame.kind === "data" ? frame.bytes.length : 0), 0),
       pings: () => frames().flatMap((frame) => (frame.kind === "ping" ? [frame.token] : [])),
-      pong: (token) => receive({ kind: "pong", token }),
+      pong: (token) => {
+        // All but the HELLO are numbered.
+        receive({ kind: "ack", received: transport.sent.length });
+        receive({ kind: "pong", token });
+      },
     };
   }
 
@@ -727,7 +755,7 @@ describe("a body that is not as long as its head said", () => {
     ],
   ] as [string, Frame[]][])("is noticed when the peer does not: %s", async (_, frames) => {
     const { pair, edge } = await opened(get);
-    pair.edge.session.receive(
+    pair.edge.receive(
       messageOf({ kind: "response", stream: 1, head: { ...ok, ...five } }, ...frames),
     );
     expect(edge.error?.code).toBe("body-mismatch");
@@ -787,18 +815,18 @@ describe("an edge that has forgotten", () => {
   test("is not taken in by an agent's answer to an earlier HELLO of its own", async () => {
     const { pair, accepted } = await greeted();
     // It wakes, asks, gives up, sleeps, and wakes again, while the agent is slow.
-    pair.hibernate({ hello: { ...edgeHello, session: "s2" } });
+    pair.hibernate();
     pair.edge.session.open(get).cancel("cancelled");
     pair.edge.transport.turn();
     const first = pair.edge.transport.sent.splice(0);
-    pair.hibernate({ hello: { ...edgeHello, session: "s3" } });
+    pair.hibernate();
     const edge = pair.edge.session.open(get);
     pair.edge.transport.turn();
     // The agent answers the first request before it reads of its end.
     const [hello, request] = first;
     if (hello === undefined || request === undefined) throw new Error("nothing was sent");
-    pair.agent.session.receive(hello);
-    pair.agent.session.receive(messageOf(framesOf(request)[0] as Frame));
+    pair.agent.receive(hello);
+    pair.agent.receive(messageOf(framesOf(request)[0] as Frame));
     accepted.at(-1)?.respond({ ...ok, reason: "for somebody else", length: "none" });
     pair.agent.transport.turn();
     pair.deliver("edge");
@@ -812,7 +840,7 @@ describe("an edge that has forgotten", () => {
 
   test("learns from a draining agent that it drains", async () => {
     const { pair } = await greeted();
-    pair.agent.session.drain("SIGTERM");
+    pair.agent.dialer.drain("SIGTERM");
     pair.agent.transport.turn();
     pair.agent.transport.sent.length = 0;
     pair.hibernate();
@@ -825,9 +853,9 @@ describe("an edge that has forgotten", () => {
   test("that is asked nothing says nothing", async () => {
     const { pair } = await greeted();
     pair.hibernate();
-    pair.agent.session.receive(messageOf({ kind: "ping", token: 1 }));
+    pair.agent.receive(messageOf({ kind: "ping", token: 1 }));
     await pair.settle();
-    pair.edge.session.tick();
+    pair.edge.tick();
     expect([pair.edge.transport.turn(), pair.edge.transport.sent]).toEqual([false, []]);
   });
 });
@@ -838,8 +866,8 @@ describe("draining", () => {
     const { pair, accepted } = await greeted({ edge: { draining } });
     const before = pair.edge.session.open(get);
     await pair.settle();
-    pair.agent.session.drain("SIGTERM");
-    pair.agent.session.drain("again");
+    pair.agent.dialer.drain("SIGTERM");
+    pair.agent.dialer.drain("again");
     // This one crosses GOAWAY on the way.
     const crossing = pair.edge.session.open(get);
     const crossed = crossing.answer().catch(code);
@@ -862,7 +890,7 @@ describe("draining", () => {
 
 describe("more streams than a peer takes", () => {
   test("are refused before anything is sent", async () => {
-    const { pair } = await greeted({ agent: { hello: { ...agentHello, maxStreams: 2 } } });
+    const { pair } = await greeted({ agent: { introduction: { ...agentHello, maxStreams: 2 } } });
     pair.edge.session.open(get);
     const second = pair.edge.session.open(get);
     expect(() => pair.edge.session.open(get)).toThrow(
@@ -876,10 +904,10 @@ describe("more streams than a peer takes", () => {
 
   test("are refused one by one when a peer opens them all the same", async () => {
     const { pair, accepted } = await greeted({
-      agent: { hello: { ...agentHello, maxStreams: 2 } },
+      agent: { introduction: { ...agentHello, maxStreams: 2 } },
     });
     for (let stream = 1; stream <= 4; stream++) {
-      pair.agent.session.receive(messageOf({ kind: "request", stream, credit: 10, head: get }));
+      pair.agent.receive(messageOf({ kind: "request", stream, credit: 10, head: get }));
     }
     pair.agent.transport.turn();
     expect(accepted).toHaveLength(2);
@@ -893,31 +921,29 @@ describe("liveness", () => {
   test("asks nothing while nothing is open", async () => {
     const { pair } = await greeted();
     pair.clock.now += 10 * DEAD_AFTER_MS;
-    pair.edge.session.tick();
+    pair.edge.tick();
     expect([pair.edge.transport.turn(), pair.edge.transport.closed]).toEqual([false, undefined]);
   });
 
   test("asks a silent peer, and gives it up when it stays silent", async () => {
-    const ended = vi.fn<(error: TunnelError) => void>();
-    const { pair } = await greeted({ edge: { ended } });
+    const { pair } = await greeted();
     const answer = pair.edge.session.open(get).answer().catch(code);
     await pair.settle();
     pair.clock.now += PING_AFTER_MS - 1;
-    pair.edge.session.tick();
+    pair.edge.tick();
     expect(pair.edge.transport.turn()).toBe(false);
     pair.clock.now += 1;
-    pair.edge.session.tick();
+    pair.edge.tick();
     pair.edge.transport.turn();
     expect(pair.edge.transport.frames()).toMatchObject([[{ kind: "ping" }]]);
     pair.clock.now += DEAD_AFTER_MS - PING_AFTER_MS - 1;
-    pair.edge.session.tick();
-    expect(ended).not.toHaveBeenCalled();
+    pair.edge.tick();
+    expect(pair.edge.transport.closed).toBeUndefined();
     pair.clock.now += 1;
-    pair.edge.session.tick();
-    expect(ended).toHaveBeenCalledExactlyOnceWith(
-      expect.objectContaining({ code: "agent-stalled" }),
-    );
-    expect([await answer, pair.edge.transport.closed?.code]).toEqual(["agent-stalled", 4011]);
+    pair.edge.tick();
+    expect([pair.edge.transport.closed?.code, pair.edge.session.streams]).toEqual([1001, 1]);
+    pair.pass(GRACE_MS);
+    expect(await answer).toBe("agent-stalled");
   });
 
   test("takes any message for a sign of life", async () => {
@@ -926,7 +952,7 @@ describe("liveness", () => {
     await pair.settle();
     for (let i = 0; i < 20; i++) {
       pair.clock.now += PING_AFTER_MS;
-      pair.edge.session.tick();
+      pair.edge.tick();
       await pair.settle();
     }
     expect(pair.edge.session.ready).toBe(true);
@@ -936,14 +962,14 @@ describe("liveness", () => {
     const { pair } = await greeted();
     pair.clock.now += 3_600_000;
     pair.edge.session.open(get);
-    pair.edge.session.tick();
+    pair.edge.tick();
     expect(pair.edge.session.ready).toBe(true);
     pair.clock.now += PING_AFTER_MS - 1;
-    pair.edge.session.tick();
+    pair.edge.tick();
     expect(pair.edge.session.ready).toBe(true);
     pair.clock.now += DEAD_AFTER_MS - PING_AFTER_MS + 1;
-    pair.edge.session.tick();
-    expect(pair.edge.transport.closed?.code).toBe(4000 + errors["agent-stalled"].wire);
+    pair.edge.tick();
+    expect([pair.edge.transport.closed?.code, pair.edge.session.ready]).toEqual([1001, false]);
   });
 
   test("a second stream does not make a silent peer look alive", async () => {
@@ -952,7 +978,7 @@ describe("liveness", () => {
     pair.clock.now += DEAD_AFTER_MS - 1;
     pair.edge.session.open(get);
     pair.clock.now += 1;
-    pair.edge.session.tick();
+    pair.edge.tick();
     expect(pair.edge.session.ready).toBe(false);
   });
 });
@@ -964,6 +990,7 @@ describe("ending", () => {
       const { pair } = await greeted();
       const exchange = pair.edge.session.open(post);
       const answer = exchange.answer().catch(code);
+      pair.edge.transport.turn();
       pair.edge.session.end(name as keyof typeof errors, "why");
       expect(pair.edge.transport.closed).toEqual({ code: 4000 + wire, reason: `${name}: why` });
       expect([await answer, exchange.error?.code, pair.edge.session.streams]).toEqual([
@@ -989,16 +1016,16 @@ describe("ending", () => {
     session.end("shutting-down");
     session.end("internal-error");
     session.lost();
-    session.receive(messageOf({ kind: "ping", token: 1 }));
-    session.receive(new Uint8Array([0xc1]));
-    session.tick();
-    session.drain("");
+    pair.edge.receive(messageOf({ kind: "ping", token: 1 }));
+    pair.edge.receive(new Uint8Array([0xc1]));
+    pair.edge.tick();
+    session.drain("draining", "");
     session.flush();
     expect(ended).toHaveBeenCalledExactlyOnceWith(
       expect.objectContaining({ code: "shutting-down" }),
     );
     expect([transport.turn(), transport.sent, transport.closed?.code]).toEqual([false, [], 4041]);
-    expect(() => session.open(get)).toThrow(expect.objectContaining({ code: "agent-lost" }));
+    expect(() => session.open(get)).toThrow(expect.objectContaining({ code: "agent-offline" }));
   });
 
   test("tells the shell only after every exchange has failed", async () => {
@@ -1066,13 +1093,14 @@ describe("a peer that misbehaves ends its own session", () => {
     const { pair } = await greeted();
     const exchange = pair.edge.session.open(post);
     const answer = exchange.answer().catch(code);
+    pair.edge.transport.turn();
     const message =
       frames.length > 0
         ? messageOf(...frames)
         : what === "garbage"
           ? new Uint8Array([0xc1, 2, 3])
           : encode([63]);
-    pair.edge.session.receive(message);
+    pair.edge.receive(message);
     expect(pair.edge.transport.closed?.code).toBe(4000 + errors[expected].wire);
     expect(exchange.error?.code ?? (await answer)).toBe(expected);
     expect([pair.edge.session.streams, pair.edge.session.promisedBytes]).toEqual([0, 0]);
@@ -1084,13 +1112,13 @@ describe("a peer that misbehaves ends its own session", () => {
   ])("%s", async (_, ids) => {
     const { pair } = await greeted();
     for (const stream of ids) {
-      pair.agent.session.receive(messageOf({ kind: "request", stream, credit: 1, head: get }));
+      pair.agent.receive(messageOf({ kind: "request", stream, credit: 1, head: get }));
     }
     expect(pair.agent.transport.closed?.code).toBe(4000 + errors["protocol-error"].wire);
   });
 
   test("by making the other end queue more than it reads", async () => {
-    const { pair } = await greeted({ agent: { hello: { ...agentHello, maxStreams: 1 } } });
+    const { pair } = await greeted({ agent: { introduction: { ...agentHello, maxStreams: 1 } } });
     pair.agent.transport.full = true;
     const requests = (first: number, count: number): Uint8Array =>
       messageOf(
@@ -1099,16 +1127,16 @@ describe("a peer that misbehaves ends its own session", () => {
           (_, i) => ({ kind: "request", stream: first + i, credit: 1, head: get }) as const,
         ),
       );
-    pair.agent.session.receive(requests(1, MAX_QUEUED_FRAMES + 1));
+    pair.agent.receive(requests(1, MAX_QUEUED_FRAMES + 1));
     expect(pair.agent.transport.closed).toBeUndefined();
-    pair.agent.session.receive(requests(MAX_QUEUED_FRAMES + 2, 1));
+    pair.agent.receive(requests(MAX_QUEUED_FRAMES + 2, 1));
     expect(pair.agent.transport.closed?.code).toBe(4000 + errors["protocol-error"].wire);
   });
 
   test("and no other", async () => {
     const one = await greeted();
     const other = await greeted();
-    one.pair.edge.session.receive(new Uint8Array([0xdd, 1, 255, 255, 255]));
+    one.pair.edge.receive(new Uint8Array([0xdd, 1, 255, 255, 255]));
     expect([one.pair.edge.session.ready, other.pair.edge.session.ready]).toEqual([false, true]);
     const exchange = other.pair.edge.session.open(get);
     await other.pair.settle();
@@ -1153,7 +1181,7 @@ describe("memory behind a body that is not read", () => {
       { kind: "response", stream, head: ok },
       { kind: "data", stream, bytes: new Uint8Array(1000) },
     ]);
-    pair.edge.session.receive(as(messageOf(...frames)));
+    pair.edge.receive(as(messageOf(...frames)));
     expect([held(one), held(other)]).toEqual(Array(2).fill({ chunks: 1, bytes: 1000 }));
   });
 
@@ -1168,7 +1196,7 @@ describe("memory behind a body that is not read", () => {
       ),
       ...Array(10).fill(filler),
     ]);
-    pair.edge.session.receive(Uint8Array.from(message));
+    pair.edge.receive(Uint8Array.from(message));
     expect(held(exchange).bytes).toBeLessThan(100);
   });
 
@@ -1176,21 +1204,10 @@ describe("memory behind a body that is not read", () => {
     const { pair } = await greeted();
     const exchange = pair.edge.session.open(get);
     const one: Frame = { kind: "data", stream: 1, bytes: bytes("x") };
-    pair.edge.session.receive(messageOf({ kind: "response", stream: 1, head: ok }));
-    for (let i = 0; i < 16; i++)
-      pair.edge.session.receive(messageOf(...Array<Frame>(4096).fill(one)));
+    pair.edge.receive(messageOf({ kind: "response", stream: 1, head: ok }));
+    for (let i = 0; i < 16; i++) pair.edge.receive(messageOf(...Array<Frame>(4096).fill(one)));
     const { chunks, bytes: total } = held(exchange);
     expect(chunks).toBeLessThan(100);
     expect(total).toBeLessThan(3 * INITIAL_WINDOW_BYTES);
   });
-});
-
-test("a session on a transport of its own needs nothing else", () => {
-  const { session } = sessionEnd({ now: 0 }, { hello: edgeHello });
-  expect([session.ready, session.streams, session.peer, session.rttMs]).toEqual([
-    false,
-    0,
-    undefined,
-    undefined,
-  ]);
 });

@@ -301,7 +301,7 @@ describe("what a peer makes up", () => {
 describe("each field is checked", () => {
   /** A good frame of each kind, as fields. */
   const good = {
-    hello: [0, "s", 0, 10, 100, "x/1"],
+    hello: [0, "s", 0, 10, 100, 15_000, "x/1"],
     request: [1, 5, 100, "GET", "/", null, ["a", "b"]],
     response: [2, 5, 200, "OK", -1, ["a", "b"]],
     end: [4, 5, ["a", "b"]],

@@ -10,6 +10,7 @@ import type {
 } from "../../codec/frame.ts";
 import {
   MAX_CREDIT_BYTES,
+  MAX_GRACE_MS,
   MAX_METHOD_CHARS,
   MAX_NAME_CHARS,
   MAX_NOTE_CHARS,
@@ -118,6 +119,7 @@ export const controlFrame: fc.Arbitrary<Exclude<Frame, { kind: "data" }>> = fc.o
     received: integer(0, Number.MAX_SAFE_INTEGER),
     maxStreams: integer(0, MAX_STREAM_ID),
     credit: integer(0, MAX_CREDIT_BYTES),
+    grace: integer(0, MAX_GRACE_MS),
     software: text(MAX_NAME_CHARS),
   }),
   fc.record({

@@ -25,6 +25,7 @@ export const hello: Frame = {
   received: 0,
   maxStreams: MAX_STREAMS,
   credit: REQUEST_CREDIT_BYTES,
+  grace: 0,
   software: "hostile/1.0",
 };
 

@@ -1,0 +1,430 @@
+/** A session outlives its sockets: what goes on, what waits, what fails, and who is refused. */
+import fc from "fast-check";
+import { describe, expect, test, vi } from "vitest";
+import { errors, TunnelError } from "../../codec/errors.ts";
+import type { Exchange } from "../../codec/exchange.ts";
+import type { Frame, RequestHead, ResponseHead } from "../../codec/frame.ts";
+import { DEAD_AFTER_MS, EDGE_RETAIN_BYTES, GRACE_MS } from "../../codec/limits.ts";
+import type { Session } from "../../codec/session.ts";
+import { patterned } from "../support/arbitraries.ts";
+import {
+  agentHello,
+  MemoryTransport,
+  messageOf,
+  SessionPair,
+  type SessionPairOptions,
+} from "../support/pair.ts";
+
+const get: RequestHead = { method: "GET", path: "/", headers: [], length: "none" };
+const post: RequestHead = { method: "POST", path: "/", headers: [], length: "unknown" };
+const ok: ResponseHead = { status: 200, reason: "OK", headers: [], length: "unknown" };
+const code = (error: unknown): string =>
+  error instanceof TunnelError ? error.code : `no TunnelError: ${String(error)}`;
+const refused = 4000 + errors["protocol-error"].wire;
+
+interface Opened {
+  readonly pair: SessionPair;
+  readonly edge: Exchange;
+  readonly agent: Exchange;
+  readonly accepted: Exchange[];
+  readonly connected: (readonly [session: Session, resumed: boolean])[];
+}
+
+/** A greeted pair with one exchange under way. */
+async function opened(head = post, options: SessionPairOptions = {}): Promise<Opened> {
+  const accepted: Exchange[] = [];
+  const connected: [Session, boolean][] = [];
+  const pair = await SessionPair.greeted({
+    ...options,
+    agent: {
+      accept: (exchange) => accepted.push(exchange),
+      connected: (session, resumed) => connected.push([session, resumed]),
+      ...options.agent,
+    },
+  });
+  const edge = pair.edge.session.open(head);
+  await pair.settle();
+  const [agent] = accepted;
+  if (agent === undefined) throw new Error("the exchange did not arrive");
+  return { pair, edge, agent, accepted, connected };
+}
+
+/** All of a body, read to its end while the pair is kept moving. */
+async function read(pair: SessionPair, { incoming }: Exchange): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  while (!incoming.ended) {
+    const chunk = incoming.take();
+    if (chunk === undefined) await pair.settle();
+    else chunks.push(Uint8Array.from(chunk));
+  }
+  // The last chunk is consumed when its reader comes back.
+  incoming.take();
+  return Buffer.concat(chunks);
+}
+
+describe("after a cut", () => {
+  test("an exchange goes on where it was, both ways", async () => {
+    const { pair, edge, agent, connected } = await opened();
+    edge.outgoing.write(patterned(1000, 1));
+    pair.edge.transport.turn();
+    agent.respond(ok);
+    agent.outgoing.write(patterned(2000, 2));
+    pair.agent.transport.turn();
+    // All of it was on its way.
+    pair.cut();
+    expect([edge.error, agent.error, pair.edge.session.ready]).toEqual([
+      undefined,
+      undefined,
+      false,
+    ]);
+    edge.outgoing.end();
+    agent.outgoing.end();
+    pair.redial();
+    await pair.settle();
+    expect(await edge.answer()).toEqual(ok);
+    expect(await read(pair, agent)).toEqual(Buffer.from(patterned(1000, 1)));
+    expect(await read(pair, edge)).toEqual(Buffer.from(patterned(2000, 2)));
+    expect(connected.map(([, resumed]) => resumed)).toEqual([false, true]);
+    for (const { session } of [pair.edge, pair.agent]) {
+      expect([session.streams, session.promisedBytes]).toEqual([0, 0]);
+    }
+  });
+
+  test("what only one end has noticed, the exchange goes on too", async () => {
+    for (const who of ["agent", "edge"] as const) {
+      const { pair, edge, agent } = await opened();
+      agent.respond(ok);
+      agent.outgoing.write(patterned(100, 1));
+      pair.agent.transport.turn();
+      pair.cut(who);
+      const before = pair.edge.transport;
+      pair.redial();
+      agent.outgoing.end();
+      expect((await read(pair, edge)).length).toBe(100);
+      if (who === "agent") expect(before.closed?.code).toBe(1000);
+    }
+  });
+
+  test("a socket that was replaced is not listened to any more", async () => {
+    const { pair, edge } = await opened();
+    const before = pair.edge.transport;
+    pair.cut("agent");
+    pair.redial();
+    await pair.settle();
+    pair.edge.listener.receive(
+      before,
+      messageOf({ kind: "cancel", stream: 1, code: "cancelled", note: "" }),
+    );
+    pair.edge.listener.lost(before, 1006, "");
+    expect([edge.error, pair.edge.session.ready]).toEqual([undefined, true]);
+  });
+
+  test("a round trip is not measured across the gap", async () => {
+    const { pair, edge, agent } = await opened();
+    pair.clock.now += DEAD_AFTER_MS - 1;
+    pair.edge.tick();
+    pair.edge.transport.turn();
+    pair.cut();
+    pair.clock.now += 5000;
+    pair.redial();
+    await pair.settle();
+    agent.respond({ ...ok, length: "none" });
+    await pair.settle();
+    expect([edge.error, pair.edge.session.rttMs]).toEqual([undefined, 0]);
+  });
+
+  test("a session with nothing under way is not kept, and the next one serves", async () => {
+    const { pair, edge, agent, accepted, connected } = await opened(get);
+    agent.respond({ ...ok, length: "none" });
+    await pair.settle();
+    await edge.answer();
+    pair.cut();
+    expect(pair.edge.platform.timers).toBe(0);
+    pair.redial();
+    await pair.settle();
+    expect(connected.map(([{ id }, resumed]) => [id, resumed])).toEqual([
+      ["s1", false],
+      ["s2", false],
+    ]);
+    pair.edge.session.open(get);
+    await pair.settle();
+    expect(accepted).toHaveLength(2);
+  });
+
+  test("no new exchange is opened before the agent is back", async () => {
+    const { pair } = await opened();
+    pair.cut();
+    expect(() => pair.edge.session.open(get)).toThrow(
+      expect.objectContaining({ code: "agent-offline" }),
+    );
+  });
+});
+
+describe("a socket that dies during the HELLO", () => {
+  test("before the edge has heard it, costs nothing", async () => {
+    const { pair, edge, agent } = await opened();
+    pair.cut();
+    pair.redial();
+    pair.cut();
+    pair.redial();
+    await pair.settle();
+    agent.respond({ ...ok, length: "none" });
+    await pair.settle();
+    expect(await edge.answer()).toMatchObject({ status: 200 });
+  });
+
+  test("before the agent has heard the answer, costs nothing", async () => {
+    const { pair, edge, agent } = await opened();
+    agent.respond({ ...ok, length: "none" });
+    pair.agent.transport.turn();
+    pair.cut();
+    pair.redial();
+    pair.deliver("edge");
+    pair.cut();
+    pair.redial();
+    await pair.settle();
+    expect([await edge.answer(), edge.error]).toMatchObject([{ status: 200 }, undefined]);
+  });
+
+  test("of the first socket of all leaves a session that the next socket takes over", async () => {
+    const accepted: Exchange[] = [];
+    const pair = new SessionPair({ agent: { accept: (exchange) => accepted.push(exchange) } });
+    pair.greet();
+    pair.deliver("edge");
+    const edge = pair.edge.session.open(get);
+    pair.edge.transport.turn();
+    pair.cut();
+    pair.redial();
+    await pair.settle();
+    expect([pair.edge.session.id, accepted.length, edge.error]).toEqual(["s1", 1, undefined]);
+  });
+});
+
+describe("the grace", () => {
+  test("ends every exchange of an agent that does not come back, on both ends", async () => {
+    const { pair, edge, agent } = await opened();
+    const answer = edge.answer().catch(code);
+    pair.cut();
+    pair.pass(GRACE_MS - 1);
+    expect([edge.error, agent.error]).toEqual([undefined, undefined]);
+    pair.pass(1);
+    expect([await answer, agent.error?.code]).toEqual(["agent-lost", "agent-lost"]);
+    expect([pair.edge.session.promisedBytes, pair.agent.session.promisedBytes]).toEqual([0, 0]);
+    expect([pair.edge.platform.timers, pair.agent.platform.timers]).toEqual([0, 0]);
+  });
+
+  test("is over when the agent is back", async () => {
+    const { pair, edge, agent } = await opened();
+    pair.cut();
+    pair.pass(GRACE_MS - 1);
+    pair.redial();
+    await pair.settle();
+    pair.pass(GRACE_MS);
+    expect([edge.error, agent.error]).toEqual([undefined, undefined]);
+  });
+
+  test("begins when an agent was silent for too long", async () => {
+    const { pair, edge } = await opened();
+    pair.clock.now += DEAD_AFTER_MS;
+    pair.edge.tick();
+    expect([edge.error, pair.edge.session.ready]).toEqual([undefined, false]);
+    pair.pass(GRACE_MS);
+    expect(edge.error?.code).toBe("agent-stalled");
+  });
+
+  test("is not for an agent that says goodbye", async () => {
+    const { pair, edge } = await opened();
+    pair.agent.dialer.end("shutting-down", "");
+    const { code: said = 0, reason = "" } = pair.agent.transport.closed ?? {};
+    pair.edge.listener.lost(pair.edge.transport, said, reason);
+    expect([edge.error?.code, pair.edge.platform.timers]).toEqual(["shutting-down", 0]);
+  });
+
+  test("ends as offline what the agent never heard of: it may go elsewhere", async () => {
+    const { pair } = await opened();
+    const unheard = pair.edge.session.open(get);
+    pair.cut();
+    pair.pass(GRACE_MS);
+    expect(unheard.error?.code).toBe("agent-offline");
+  });
+});
+
+describe("an edge that was reset", () => {
+  test("makes the agent's exchanges fail at once, and serves on", async () => {
+    const { pair, agent, accepted } = await opened();
+    const onCancel = vi.fn<(error: TunnelError) => void>();
+    agent.onCancel = onCancel;
+    pair.cut("agent");
+    pair.edge.reset();
+    pair.redial();
+    await pair.settle();
+    expect(onCancel).toHaveBeenCalledExactlyOnceWith(
+      expect.objectContaining({ code: "agent-lost" }),
+    );
+    const next = pair.edge.session.open(get);
+    await pair.settle();
+    accepted[1]?.respond({ ...ok, length: "none" });
+    await pair.settle();
+    expect(await next.answer()).toMatchObject({ status: 200 });
+  });
+
+  test("hears from a draining agent that it drains", async () => {
+    const { pair } = await opened();
+    pair.agent.dialer.drain("SIGTERM");
+    pair.cut("agent");
+    pair.edge.reset();
+    pair.redial();
+    await pair.settle();
+    expect(pair.edge.session.ready).toBe(false);
+  });
+});
+
+describe("a resume that is not right", () => {
+  /** Another socket of `identity` that says this HELLO. Returns how it was closed. */
+  function forge(
+    pair: SessionPair,
+    hello: { readonly session: string; readonly received: number },
+    identity = "agent",
+  ): MemoryTransport {
+    const transport = new MemoryTransport(pair.edge.platform);
+    pair.edge.listener.accept(transport, identity);
+    pair.edge.listener.receive(transport, messageOf({ kind: "hello", ...agentHello, ...hello }));
+    return transport;
+  }
+
+  test.each([
+    ["claims what was never sent", "s1", 1000],
+    ["has forgotten what it acknowledged", "s1", 0],
+  ])("because it %s is refused, and harms nobody", async (_, session, received) => {
+    const { pair, edge, agent } = await opened();
+    for (let i = 0; i < 40; i++) {
+      // So many messages that the agent acknowledges some.
+      pair.edge.session.open(get).cancel("cancelled");
+      await pair.settle();
+      agent.onCancel = undefined;
+    }
+    agent.respond(ok);
+    await pair.settle();
+    const transport = forge(pair, { session, received });
+    expect(transport.closed?.code).toBe(refused);
+    agent.outgoing.end();
+    await pair.settle();
+    expect([edge.error, edge.incoming.complete]).toEqual([undefined, true]);
+  });
+
+  test("because somebody else says it gets a session of its own", async () => {
+    const { pair, edge } = await opened();
+    const transport = forge(pair, { session: "s1", received: 0 }, "somebody else");
+    expect(transport.closed).toBeUndefined();
+    expect([pair.edge.listener.size, edge.error, pair.edge.transport.closed]).toEqual([
+      2,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  test("because it names no session gets one of its own; the one before finishes what it has", async () => {
+    const { pair, edge, agent } = await opened();
+    forge(pair, { session: "nonsense", received: 7 });
+    const [before, now] = pair.edge.listener.members;
+    expect([before?.eclipsed, now?.eclipsed]).toEqual([true, false]);
+    agent.respond({ ...ok, length: "none" });
+    await pair.settle();
+    expect(await edge.answer()).toMatchObject({ status: 200 });
+  });
+
+  test("because its HELLO comes late, over a socket from before the last, is not heard", async () => {
+    const { pair, edge } = await opened();
+    const late = new MemoryTransport(pair.edge.platform);
+    pair.edge.listener.accept(late, "agent");
+    pair.cut();
+    pair.redial();
+    await pair.settle();
+    expect(late.closed?.code).toBe(4000 + errors.replaced.wire);
+    pair.edge.listener.receive(
+      late,
+      messageOf({ kind: "hello", session: "s1", received: 0, ...agentHello }),
+    );
+    expect([edge.error, pair.edge.session.ready]).toEqual([undefined, true]);
+  });
+
+  test("because the edge claims what was never sent ends the agent's session", async () => {
+    const { pair, agent } = await opened();
+    pair.cut();
+    pair.redial();
+    const hello: Frame = { kind: "hello", session: "s1", received: 99, ...agentHello };
+    pair.agent.receive(messageOf(hello));
+    expect([agent.error?.code, pair.agent.transport.closed?.code]).toEqual([
+      "protocol-error",
+      refused,
+    ]);
+  });
+});
+
+test("a peer that acknowledges nothing pauses the sender, and is asked", async () => {
+  const { pair, edge } = await opened(post, {
+    agent: { introduction: { ...agentHello, credit: 16 * 1024 * 1024 } },
+  });
+  for (let i = 0; i < 40; i++) edge.outgoing.write(new Uint8Array(512 * 1024));
+  pair.edge.transport.turn();
+  const sent = pair.edge.transport.frames().flat();
+  expect(pair.edge.session.retainedBytes).toBeGreaterThanOrEqual(EDGE_RETAIN_BYTES);
+  expect(pair.edge.session.retainedBytes).toBeLessThan(EDGE_RETAIN_BYTES + 512 * 1024);
+  expect(sent.filter(({ kind }) => kind === "ping").length).toBeGreaterThan(0);
+  await pair.settle();
+  expect(edge.outgoing.queuedBytes).toBe(0);
+});
+
+test("whatever is cut and when, every byte arrives once and in order, and nothing is left", async () => {
+  const step = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({ do: fc.constant("write" as const), bytes: fc.nat(70_000) }),
+    },
+    { weight: 4, arbitrary: fc.record({ do: fc.constant("read" as const), bytes: fc.nat(9) }) },
+    { weight: 6, arbitrary: fc.record({ do: fc.constant("move" as const), bytes: fc.nat(6) }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant("cut" as const), bytes: fc.nat(3) }) },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
+      const { pair, edge, agent } = await opened();
+      agent.respond(ok);
+      const ways = [
+        { from: edge, to: agent, sent: 0, got: [] as Uint8Array[] },
+        { from: agent, to: edge, sent: 0, got: [] as Uint8Array[] },
+      ];
+      for (const { do: what, bytes } of steps) {
+        for (const way of ways) {
+          if (what === "write") {
+            way.from.outgoing.write(patterned(bytes, way.sent));
+            way.sent += bytes;
+          } else if (what === "read") {
+            const chunk = way.to.incoming.take();
+            if (chunk !== undefined) way.got.push(Uint8Array.from(chunk));
+          }
+        }
+        if (what === "move") {
+          pair.edge.transport.turn();
+          pair.agent.transport.turn();
+          pair.deliver("edge", bytes);
+          pair.deliver("agent", bytes);
+        } else if (what === "cut") {
+          if (bytes === 0) pair.cut("agent");
+          else pair.cut();
+          pair.redial();
+          if (bytes === 1) pair.deliver("edge");
+        }
+      }
+      for (const { from } of ways) from.outgoing.end();
+      for (const way of ways) {
+        way.got.push(await read(pair, way.to));
+        expect(Buffer.concat(way.got).equals(patterned(way.sent, 0))).toBe(true);
+      }
+      await pair.settle();
+      for (const { session } of [pair.edge, pair.agent]) {
+        expect([session.streams, session.promisedBytes, session.bufferedBytes]).toEqual([0, 0, 0]);
+      }
+    }),
+    { numRuns: 60 },
+  );
+}, 30_000);
