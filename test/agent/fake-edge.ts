@@ -8,7 +8,10 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocket, WebSocketServer } from "ws";
 import { PROTOCOL } from "../../codec/limits.ts";
-import { Session, type Transport } from "../../codec/session.ts";
+import type { Listener } from "../../codec/listener.ts";
+import type { Session } from "../../codec/session.ts";
+import type { Transport } from "../../codec/transport.ts";
+import { testListener, testPlatform } from "../support/joined.ts";
 import { Watch } from "../support/until.ts";
 
 /** What an upgrade is answered with instead of a WebSocket. */
@@ -23,25 +26,30 @@ export class Caller implements Transport {
   readonly full = false;
   readonly ws: WebSocket;
   readonly request: IncomingMessage;
-  readonly session: Session;
+  /** Set when the agent has greeted. */
+  greeted: Session | undefined;
   /** Set when the WebSocket has closed. */
   closed: { readonly code: number; readonly reason: string } | undefined;
 
-  constructor(ws: WebSocket, request: IncomingMessage, watch: Watch) {
+  constructor(ws: WebSocket, request: IncomingMessage, listener: Listener<Caller>, watch: Watch) {
     this.ws = ws;
     this.request = request;
-    this.session = new Session(this, {
-      hello: { session: "session-1", maxStreams: 0, credit: 0, software: "fake-edge" },
-      greeted: () => watch.changed(),
-      draining: () => watch.changed(),
+    listener.accept(this, String(request.headers["sluice-agent"]));
+    ws.on("message", (data: Buffer) => {
+      listener.receive(this, data);
+      watch.changed();
     });
-    ws.on("message", (data: Buffer) => this.session.receive(data));
     ws.on("close", (code, reason) => {
       this.closed = { code, reason: reason.toString() };
-      this.session.lost();
+      listener.lost(this, code, reason.toString());
       watch.changed();
     });
     ws.on("error", () => {});
+  }
+
+  get session(): Session {
+    if (this.greeted === undefined) throw new Error("it has not greeted yet");
+    return this.greeted;
   }
 
   send(message: Uint8Array): void {
@@ -50,18 +58,6 @@ export class Caller implements Transport {
 
   close(code: number, reason: string): void {
     this.ws.close(code, reason);
-  }
-
-  schedule(flush: () => void): void {
-    setImmediate(flush);
-  }
-
-  now(): number {
-    return performance.now();
-  }
-
-  allocate(bytes: number): Uint8Array {
-    return new Uint8Array(bytes);
   }
 }
 
@@ -77,6 +73,11 @@ export class FakeEdge {
   protocol: string | false = PROTOCOL;
   readonly #server: Server;
   readonly #watch = new Watch();
+  readonly #listener = testListener<Caller>(testPlatform(setImmediate), (session) => {
+    const caller = this.callers.find((each) => each === session.transport);
+    if (caller !== undefined) caller.greeted = session;
+    this.#watch.changed();
+  });
   readonly #sockets = new Set<Duplex>();
 
   private constructor(server: Server) {
@@ -91,7 +92,7 @@ export class FakeEdge {
       this.#sockets.add(socket);
       if (this.refusal === undefined) {
         sockets.handleUpgrade(request, socket, head, (ws) => {
-          this.callers.push(new Caller(ws, request, this.#watch));
+          this.callers.push(new Caller(ws, request, this.#listener, this.#watch));
           this.#watch.changed();
         });
       } else refuse(socket, this.refusal);
@@ -114,7 +115,7 @@ export class FakeEdge {
     return this.until(
       () => {
         const caller = this.callers[index];
-        return caller?.session.ready === true ? caller : undefined;
+        return caller?.greeted?.ready === true ? caller : undefined;
       },
       `connection ${index} of an agent`,
       ms,

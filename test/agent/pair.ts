@@ -1,42 +1,10 @@
 /**
  * Two sessions joined in memory: what the edge opens on one, an agent's code serves on the other.
- *
- * Messages go through a queue that is delivered in turn, as sockets do it; nothing is delivered inside `send()`.
  */
 import type { Exchange } from "../../codec/exchange.ts";
 import type { RequestHead } from "../../codec/frame.ts";
-import { MAX_STREAMS, REQUEST_CREDIT_BYTES } from "../../codec/limits.ts";
-import { Session, type Transport } from "../../codec/session.ts";
-
-class Wire implements Transport {
-  readonly full = false;
-  closed: { readonly code: number; readonly reason: string } | undefined;
-  #peer: (() => Session) | undefined;
-
-  joined(peer: () => Session): void {
-    this.#peer = peer;
-  }
-
-  send(message: Uint8Array): void {
-    setImmediate(() => this.#peer?.().receive(message));
-  }
-
-  close(code: number, reason: string): void {
-    this.closed ??= { code, reason };
-  }
-
-  schedule(flush: () => void): void {
-    setImmediate(flush);
-  }
-
-  now(): number {
-    return performance.now();
-  }
-
-  allocate(bytes: number): Uint8Array {
-    return new Uint8Array(bytes);
-  }
-}
+import type { Session } from "../../codec/session.ts";
+import { join } from "../support/joined.ts";
 
 /** The edge's end of a tunnel whose agent is `accept`. */
 export class Pair {
@@ -49,25 +17,7 @@ export class Pair {
   }
 
   static async join(accept: (exchange: Exchange) => void): Promise<Pair> {
-    const [toAgent, toEdge] = [new Wire(), new Wire()];
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const edge = new Session(toAgent, {
-      hello: { session: "test", maxStreams: 0, credit: 0, software: "test-edge" },
-      greeted: () => resolve(),
-    });
-    const agent = new Session(toEdge, {
-      hello: {
-        session: "",
-        maxStreams: MAX_STREAMS,
-        credit: REQUEST_CREDIT_BYTES,
-        software: "test-agent",
-      },
-      accept,
-    });
-    toAgent.joined(() => agent);
-    toEdge.joined(() => edge);
-    agent.greet();
-    await promise;
+    const { edge, agent } = await join(accept, setImmediate);
     return new Pair(edge, agent);
   }
 

@@ -365,7 +365,7 @@ test("a peer that acknowledges nothing pauses the sender, and is asked", async (
   const { pair, edge } = await opened(post, {
     agent: { introduction: { ...agentHello, credit: 16 * 1024 * 1024 } },
   });
-  for (let i = 0; i < 40; i++) edge.outgoing.write(new Uint8Array(512 * 1024));
+  for (let i = 0; i < 30; i++) edge.outgoing.write(new Uint8Array(512 * 1024));
   pair.edge.transport.turn();
   const sent = pair.edge.transport.frames().flat();
   expect(pair.edge.session.retainedBytes).toBeGreaterThanOrEqual(EDGE_RETAIN_BYTES);

@@ -1,10 +1,12 @@
 /** An agent for the tests: the real session over a real WebSocket to the Worker, with an origin made of a function. */
 import { exports } from "cloudflare:workers";
 import type { Exchange } from "../../../codec/exchange.ts";
-import type { TunnelError } from "../../../codec/errors.ts";
 import type { ResponseHead } from "../../../codec/frame.ts";
-import { MAX_STREAMS, PROTOCOL, REQUEST_CREDIT_BYTES } from "../../../codec/limits.ts";
-import { Session, type Transport } from "../../../codec/session.ts";
+import { Dialer } from "../../../codec/dialer.ts";
+import { PROTOCOL } from "../../../codec/limits.ts";
+import type { Session } from "../../../codec/session.ts";
+import type { Transport } from "../../../codec/transport.ts";
+import { testAgent, testPlatform } from "../../support/joined.ts";
 import { signToken } from "./token.ts";
 
 export type Origin = (exchange: Exchange) => void | Promise<void>;
@@ -17,6 +19,9 @@ export interface ConnectOptions {
   readonly maxStreams?: number;
   /** False: the socket opens but no HELLO is sent. */
   readonly greets?: boolean;
+  /** More fields of the upgrade. */
+  readonly headers?: Record<string, string>;
+  readonly draining?: (code: string) => void;
 }
 
 /** A service name that no other test uses. */
@@ -46,56 +51,47 @@ export async function upgrade(
   });
 }
 
+/** Agents that dial again and again with one session, as a process does. */
 export class FakeAgent {
-  readonly ws: WebSocket;
-  readonly session: Session;
-  /** Resolves when the HELLOs are exchanged. */
-  readonly ready: Promise<void>;
-  /** How the edge closed the socket, or how the socket ended. */
-  readonly closed: Promise<{ code: number; reason: string }>;
-  /** Why the session ended at this end. */
-  readonly ended: Promise<TunnelError>;
+  ws: WebSocket;
+  readonly dialer: Dialer;
+  /** Whether each greeting went on with the session before. */
+  readonly resumed: boolean[] = [];
   /** WebSocket messages that arrived. */
   messages = 0;
+  /** Resolves when the HELLOs are exchanged. */
+  ready: Promise<void>;
+  /** How the edge closed the socket, or how the socket ended. */
+  closed: Promise<{ code: number; reason: string }>;
+  #greeted = Promise.withResolvers<void>();
+  #transport: FakeTransport;
+  /** The latest session, though it may have ended. */
+  #session: Session | undefined;
+  readonly #options: ConnectOptions;
 
   private constructor(ws: WebSocket, options: ConnectOptions) {
-    const { origin = () => undefined } = options;
+    const { origin = () => undefined, maxStreams = testAgent.maxStreams } = options;
     this.ws = ws;
-    const ready = Promise.withResolvers<void>();
-    const ended = Promise.withResolvers<TunnelError>();
-    const closed = Promise.withResolvers<{ code: number; reason: string }>();
-    this.ready = ready.promise;
-    this.ended = ended.promise;
-    this.closed = closed.promise;
-    this.session = new Session(new FakeTransport(ws), {
-      hello: {
-        session: "",
-        maxStreams: options.maxStreams ?? MAX_STREAMS,
-        credit: REQUEST_CREDIT_BYTES,
-        software: "fake-agent/1",
-      },
+    this.#options = options;
+    this.dialer = new Dialer({
+      platform: testPlatform(queueMicrotask),
+      introduction: { ...testAgent, maxStreams, software: "fake-agent/1" },
       accept: (exchange) => void run(origin, exchange),
-      greeted: () => ready.resolve(),
-      ended: ended.resolve,
+      connected: (session, resumed) => {
+        this.#session = session;
+        this.resumed.push(resumed);
+        this.#greeted.resolve();
+      },
+      draining: (code) => options.draining?.(code),
     });
-    ws.binaryType = "arraybuffer";
-    ws.addEventListener("message", ({ data }) => {
-      this.messages++;
-      this.session.receive(new Uint8Array(data as ArrayBuffer));
-    });
-    ws.addEventListener("close", ({ code, reason }) => {
-      this.session.lost();
-      closed.resolve({ code, reason });
-    });
-    ws.accept();
-    if (options.greets !== false) this.session.greet();
+    this.ready = this.#greeted.promise;
+    this.#transport = new FakeTransport(ws);
+    this.closed = this.#use(ws);
   }
 
   /** Connects and returns at once: see `ready`. */
   static async dial(options: ConnectOptions): Promise<FakeAgent> {
-    const response = await upgrade(options);
-    if (response.webSocket === null) throw new Error(`refused: ${response.status}`);
-    return new FakeAgent(response.webSocket, options);
+    return new FakeAgent(await socket(options), options);
   }
 
   /** Connects and greets. */
@@ -105,10 +101,61 @@ export class FakeAgent {
     return agent;
   }
 
+  get session(): Session {
+    this.#session = this.dialer.session ?? this.#session;
+    if (this.#session === undefined) throw new Error("the edge has not answered yet");
+    return this.#session;
+  }
+
+  /** Says the HELLO that `greets: false` held back. */
+  greet(): void {
+    this.dialer.open(this.#transport);
+  }
+
+  /** The connection breaks; the agent is away until it dials again. */
+  break(): void {
+    // The platform has no other way to end a socket of a test than an orderly one.
+    this.ws.close(1001, "broken");
+    this.dialer.lost(this.#transport, 1006, "");
+  }
+
+  /** Dials again, with the same identity, and greets. */
+  async redial(): Promise<void> {
+    this.#greeted = Promise.withResolvers();
+    this.ready = this.#greeted.promise;
+    this.ws = await socket(this.#options);
+    this.closed = this.#use(this.ws);
+    await this.ready;
+  }
+
   /** Ends the connection as an agent that leaves. */
   close(code = 1000, reason = ""): void {
     this.ws.close(code, reason);
   }
+
+  #use(ws: WebSocket): Promise<{ code: number; reason: string }> {
+    const transport = new FakeTransport(ws);
+    this.#transport = transport;
+    const { promise, resolve } = Promise.withResolvers<{ code: number; reason: string }>();
+    ws.binaryType = "arraybuffer";
+    ws.addEventListener("message", ({ data }) => {
+      this.messages++;
+      this.dialer.receive(transport, new Uint8Array(data as ArrayBuffer));
+    });
+    ws.addEventListener("close", ({ code, reason }) => {
+      this.dialer.lost(transport, code, reason);
+      resolve({ code, reason });
+    });
+    ws.accept();
+    if (this.#options.greets !== false) this.dialer.open(transport);
+    return promise;
+  }
+}
+
+async function socket(options: ConnectOptions): Promise<WebSocket> {
+  const response = await upgrade(options, options.headers);
+  if (response.webSocket === null) throw new Error(`refused: ${response.status}`);
+  return response.webSocket;
 }
 
 async function run(origin: Origin, exchange: Exchange): Promise<void> {
@@ -128,23 +175,15 @@ class FakeTransport implements Transport {
   }
 
   send(message: Uint8Array): void {
-    this.#ws.send(message);
+    try {
+      this.#ws.send(message);
+    } catch {
+      // It is closed: what is sent is lost.
+    }
   }
 
   close(code: number, reason: string): void {
     this.#ws.close(code, reason);
-  }
-
-  schedule(flush: () => void): void {
-    queueMicrotask(flush);
-  }
-
-  now(): number {
-    return performance.now();
-  }
-
-  allocate(bytes: number): Uint8Array {
-    return new Uint8Array(bytes);
   }
 }
 
