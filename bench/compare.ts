@@ -10,6 +10,9 @@ const NOISE_SPREADS = 3;
 /** Nothing measured on a shared machine is better known than this. */
 const LEAST_NOISE = 0.03;
 
+/** What a single round may be off by: it says nothing of its noise itself. */
+const NOISE_OF_ONE = 0.25;
+
 interface Move {
   readonly cells: Cells;
   readonly real: boolean;
@@ -28,6 +31,7 @@ export function comparison(before: Result, now: Result): string {
       const change = figure.median / was.median - 1;
       const noise = Math.max(
         LEAST_NOISE,
+        figure.samples.length === 1 || was.samples.length === 1 ? NOISE_OF_ONE : 0,
         (NOISE_SPREADS * Math.max(figure.spread, was.spread)) / Math.abs(was.median),
       );
       if (Math.abs(change) < LEAST_NOISE) {

@@ -9,10 +9,12 @@ import { join } from "node:path";
 import { root } from "./process.ts";
 import { costCells, markdownTable, number, rowsMarkdown, verdictCells } from "./report.ts";
 import { readResult, type Result } from "./result.ts";
-import { type Row, type Subject, subjects } from "./row.ts";
+import { type Kind, type Row, type Subject, subjects } from "./row.ts";
 import { headlineOf } from "./headline.ts";
+import { type Verdict, verdictsOf } from "./targets.ts";
 import { BESIDE_DOWNLOADS, downloadRow, smallRow, uploadRow } from "./tunnel.ts";
-import { pathName } from "./path.ts";
+import { LIMITED_RTT_MS, pathName } from "./path.ts";
+import { fullPlan } from "./plan.ts";
 import { STALLED } from "./memory.ts";
 
 const files = ["README.md", "bench/README.md"];
@@ -24,6 +26,8 @@ const sections: Readonly<Record<string, (result: Result) => string>> = {
     `${machine.system}, Node ${machine.node}, workerd ${machine.workerd}; load before the run ${machine.loadBefore}.`,
   targets: ({ verdicts }) =>
     markdownTable(["target", "asked for", "measured", ""], verdicts.map(verdictCells)),
+  score: ({ verdicts }) => score(verdicts),
+  misses,
   cost: ({ cost }) => markdownTable(["what", "dollars", "made of"], cost.map(costCells)),
   skipped: ({ skipped }) =>
     skipped.length === 0
@@ -37,6 +41,18 @@ const sections: Readonly<Record<string, (result: Result) => string>> = {
     ]),
   ),
 };
+
+function score(verdicts: readonly Verdict[]): string {
+  const of = (met: boolean | undefined): readonly Verdict[] =>
+    verdicts.filter((verdict) => verdict.met === met);
+  const missed = of(false).map(({ target }) => target);
+  const unknown = of(undefined).map(({ target }) => target);
+  return [
+    `${of(true).length} of ${verdicts.length} targets are met.`,
+    ...(missed.length > 0 ? [`Missed: ${missed.join("; ")}.`] : []),
+    ...(unknown.length > 0 ? [`Not measured: ${unknown.join("; ")}.`] : []),
+  ].join(" ");
+}
 
 function ofSubject(rows: readonly Row[], subject: Subject): Row[] {
   return rows.filter((row) => row.subject === subject);
@@ -53,6 +69,10 @@ function summary(rows: readonly Row[]): string {
     [BESIDE_DOWNLOADS, "small request beside 2 downloads, p50"],
     [at(50), "one download over 50 ms"],
     [at(150), "one download over 150 ms"],
+    [
+      `small beside a download, ${pathName({ rttMs: LIMITED_RTT_MS, mbitPerS: fullPlan.mbitPerS })}`,
+      "small request beside a download on 20 Mbit/s and 50 ms, p50",
+    ],
     [STALLED, "edge's memory for one stalled reader"],
   ];
   const shown = new Set(names.map(([name]) => name));
@@ -68,10 +88,44 @@ function summary(rows: readonly Row[]): string {
     ...systems.map((system) => {
       const row = rows.find((one) => one.name === name && one.system === system);
       const headline = row === undefined ? undefined : row.figures[headlineOf(row) ?? ""];
-      return headline === undefined ? "–" : `${number(headline.median)} ${headline.unit}`;
+      const failed = row?.fault === undefined ? [] : ["failed"];
+      const value = headline === undefined ? [] : [`${number(headline.median)} ${headline.unit}`];
+      return [...value, ...failed].join(", then ") || "–";
     }),
   ]);
   return markdownTable(["", ...systems], lines);
+}
+
+/** Each target that was missed, with what floors and peers reach of the same: whether anything could have met it here. */
+function misses({ rows, verdicts }: Result): string {
+  const others = [...new Map(rows.map(({ system, kind }) => [system, kind]))].filter(
+    ([, kind]) => kind !== "ours",
+  );
+  const reached = others.map(([system, kind]) => ({
+    system,
+    kind,
+    verdicts: verdictsOf(rows, system),
+  }));
+  const missed = verdicts.filter(({ met }) => met === false);
+  if (missed.length === 0) return "Every target is met.";
+  return missed
+    .map((verdict) => {
+      const [target, asked = "", measured = "", by = ""] = verdictCells(verdict);
+      const of = (kind: Kind): string => {
+        const values = reached
+          .filter((one) => one.kind === kind)
+          .flatMap(({ system, verdicts: theirs }) => {
+            const value = theirs.find((one) => one.target === target)?.value;
+            // What it is divided by is 1 of itself.
+            return value === undefined || value === 1
+              ? []
+              : [`${system} ${number(value)} ${verdict.unit}`.trim()];
+          });
+        return values.length === 0 ? "" : `\n  - ${kind}s: ${values.join("; ")}`;
+      };
+      return `- **${target}**: asked for ${asked}, measured ${measured}, ${by}.${of("floor")}${of("peer")}`;
+    })
+    .join("\n");
 }
 
 /** `text` with every marked section as `result` says. @throws Error for a marker that stands for nothing, or does not end. */

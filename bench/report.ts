@@ -3,6 +3,7 @@
  */
 import type { CostLine } from "./cost.ts";
 import { headlineOf, ratioToFloor } from "./headline.ts";
+import type { Skipped } from "./result.ts";
 import type { Figure, Row } from "./row.ts";
 import type { Verdict } from "./targets.ts";
 
@@ -73,6 +74,14 @@ export function verdictCells({ target, value, limit, unit, bound, met }: Verdict
   const off = Math.abs(value / limit - 1) * 100;
   const by = `by ${number(off)} %`;
   return [target, asked, `${number(value)} ${unit}`.trim(), met ? `met ${by}` : `MISSED ${by}`];
+}
+
+/** Who is not there, and why. */
+export function skippedText(skipped: readonly Skipped[]): string {
+  return align(
+    skipped.map(({ system, reason }) => [system, reason]),
+    "  ",
+  );
 }
 
 export function costText(cost: readonly CostLine[]): string {

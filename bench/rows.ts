@@ -5,6 +5,7 @@ import { figuresOf, interleave, pause, type Sample, type Units } from "./measure
 import { undisturbed } from "./kernel.ts";
 import type { Row, Subject } from "./row.ts";
 import type { System } from "./system.ts";
+import { mustRun } from "./work.ts";
 
 /** Between two measurements: what was cut has to end, and the machine to come to rest. */
 const REST_MS = 150;
@@ -31,6 +32,7 @@ export async function socketRow(row: SocketRow, progress: Progress): Promise<Row
     roundsOf,
     async (system, round) => {
       const measure = async (): Promise<Sample> => {
+        mustRun(system);
         const sample = await row.measure(system, round);
         await pause(REST_MS);
         return sample;

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { comparison } from "./compare.ts";
 import { costOfRows } from "./cost.ts";
+import { faultsOf } from "./faults.ts";
 import { memoryRows } from "./memory.ts";
 import { messageRows } from "./messages.ts";
 import type { MicroQuestion } from "./micro.ts";
@@ -17,7 +18,7 @@ import { fullPlan, type Plan, quickPlan } from "./plan.ts";
 import { writePlots } from "./plots.ts";
 import { Program, root, Worker } from "./process.ts";
 import { ProgressLine } from "./progress.ts";
-import { costText, tableText, verdictText } from "./report.ts";
+import { costText, skippedText, tableText, verdictText } from "./report.ts";
 import { commit, machine, readResult, type Result, type Skipped, writeResult } from "./result.ts";
 import { type Row, type Series, type Subject, subjects } from "./row.ts";
 import { startSluice } from "./sluice.ts";
@@ -171,6 +172,7 @@ async function main(): Promise<void> {
   };
   console.log(tableText(rows));
   if (result.cost.length > 0) console.log(`\ncost at published prices\n${costText(result.cost)}`);
+  if (skipped.length > 0) console.log(`\nwithout\n${skippedText(skipped)}`);
   const verdicts = result.verdicts.filter(({ value }) => value !== undefined);
   if (verdicts.length > 0) console.log(`\ntargets\n${verdictText(verdicts)}`);
   // Only a whole run is one whose figures may be published.
@@ -182,24 +184,9 @@ async function main(): Promise<void> {
   await writePlots(directory, result);
   console.log(`\nkept in ${kept}`);
   if (before !== undefined) console.log(`\n${comparison(before, result)}`);
-  const faults = faultsOf(rows, result);
+  const faults = faultsOf(rows, result.verdicts, values.only === "");
   for (const fault of faults) console.error(`FAILED ${fault}`);
   process.exitCode = faults.length === 0 ? 0 : 1;
-}
-
-/** What a smoke test fails for. */
-function faultsOf(rows: readonly Row[], { verdicts }: Result): string[] {
-  const failed = rows
-    .filter((row) => row.kind !== "peer" && (row.fault !== undefined || isEmpty(row)))
-    .map((row) => `${row.subject} · ${row.name} · ${row.system}: ${row.fault ?? "no figures"}`);
-  const bounds = verdicts
-    .filter(({ unit, met }) => unit === "MiB" && met === false)
-    .map(({ target, value, limit }) => `${target} ${value?.toFixed(1)} MiB, at most ${limit}`);
-  return [...failed, ...bounds];
-}
-
-function isEmpty(row: Row): boolean {
-  return Object.keys(row.figures).length === 0;
 }
 
 try {

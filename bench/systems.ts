@@ -37,6 +37,10 @@ export async function startSystems(
   // Floors stand for what is possible without a network: over a path the relay alone is the floor.
   if (isLoopback(site.path)) all.push(...(await startFloors(site)));
   all.push(await startSluice(site));
+  if (!withPeers) {
+    const reason = "a quick run asks ours and the floors only";
+    skipped.push(...peers.map(({ name }) => ({ system: name, reason })));
+  }
   for (const peer of withPeers ? peers : []) {
     progress.show(`setting up · ${peer.name}`);
     let system: System | undefined;

@@ -25,8 +25,9 @@ export interface Verdict {
 const OURS = "sluice";
 const MBIT_PER_S = 20;
 
-export function verdictsOf(rows: readonly Row[]): Verdict[] {
-  const get = (subject: Subject, name: string, figure: string, system = OURS): number | undefined =>
+/** The verdicts on Sluice, or on `of` in its place: what floors and peers reach of the same targets. */
+export function verdictsOf(rows: readonly Row[], of = OURS): Verdict[] {
+  const get = (subject: Subject, name: string, figure: string, system = of): number | undefined =>
     figureOf(rows, subject, name, system, figure);
   const best = (name: string, figure: string, pick: (...values: number[]) => number) => {
     const values = [BARE_64, BARE_256].flatMap((floor) => get("tunnel", name, figure, floor) ?? []);

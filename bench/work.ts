@@ -23,6 +23,15 @@ const LOOK_MS = 50;
 /** What a system without flow control may take before it is ended: it would take the whole machine. */
 const MOST_MIB = 3 * 1024;
 
+/** The systems that were ended, and why: nothing can be asked of them any more. */
+const endings = new WeakMap<System, string>();
+
+/** @throws Error when the system was ended. */
+export function mustRun(system: System): void {
+  const why = endings.get(system);
+  if (why !== undefined) throw new Error(why);
+}
+
 /** What a system's processes spent and held while `job` was done. */
 export interface Cost {
   readonly edgeCpuMs: number;
@@ -47,6 +56,7 @@ export async function costOf<T>(system: System, job: () => Promise<T>): Promise<
     if (edgeMiB + agentMiB < MOST_MIB) return;
     clearInterval(look);
     void system.stop();
+    endings.set(system, "was ended in an earlier row");
     tooMuch.reject(new Error(`took ${Math.round(edgeMiB + agentMiB)} MiB of memory and was ended`));
   }, LOOK_MS);
   const edgeCpuMs = cpuMs(edge);

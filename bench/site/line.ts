@@ -52,8 +52,10 @@ export class Line {
     });
     from.on("error", () => to.destroy());
     from.on("close", (failed) => {
+      // What was sent before it closed well is still under way.
+      if (!failed) return;
       clearTimeout(this.#timer);
-      if (failed) to.destroy();
+      to.destroy();
     });
     to.on("drain", () => {
       this.#blocked = false;
