@@ -178,7 +178,7 @@ export class Dial implements Transport {
     } catch (error) {
       // A fault of our own has ended the session. The tunnel lives on: another session begins.
       this.#options.faulty(error);
-      this.abandon("a fault of the agent's own");
+      this.#dialer.end("internal-error", "");
     }
   }
 

@@ -5,7 +5,7 @@
  * It opens no sockets (the shell does) and knows no requests beyond handing them over.
  */
 import type { Budget } from "./budget.ts";
-import { type ErrorCode, errorCodeOf, errors, TunnelError } from "./errors.ts";
+import { type ErrorCode, endOf, errors, TunnelError } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Hello } from "./frame.ts";
 import { type Introduction, isHello, readHello, writeHello } from "./greeting.ts";
@@ -84,8 +84,8 @@ export class Dialer {
     this.#greeted = false;
     const session = this.#session;
     if (session === undefined) return;
-    const said = errorCodeOf(code - 4000);
-    if (said !== undefined && errors[said].ends === "session") {
+    const said = endOf(code);
+    if (said !== undefined) {
       session.lost(said, reason);
       return;
     }

@@ -212,3 +212,13 @@ export class TunnelError extends Error {
     this.note = note;
   }
 }
+
+/**
+ * What a WebSocket's close code says of its session: the code that ended it, or undefined when the session can go on over
+ * another socket. Whatever a peer makes up in our range ends it too.
+ */
+export function endOf(closeCode: number): ErrorCode | undefined {
+  if (closeCode < 4000 || closeCode > 4999) return undefined;
+  const said = errorCodeOf(closeCode - 4000);
+  return said !== undefined && errors[said].ends === "session" ? said : "agent-lost";
+}

@@ -4,7 +4,7 @@
  *
  * It knows sockets only as transports, agents only by the identity that the shell has authenticated, and no requests.
  */
-import { type ErrorCode, errorCodeOf, errors, TunnelError } from "./errors.ts";
+import { type ErrorCode, endOf, errors, TunnelError } from "./errors.ts";
 import type { Hello } from "./frame.ts";
 import { isHello, readHello } from "./greeting.ts";
 import { HELLO_WITHIN_MS } from "./limits.ts";
@@ -132,9 +132,9 @@ export class Listener<T extends Transport> {
     caller.hush();
     const session = caller.member?.session;
     if (session === undefined || session.transport !== transport) return;
-    const said = errorCodeOf(code - 4000);
-    if (said !== undefined && errors[said].ends === "session") session.lost(said, reason);
-    else this.#keep(session, "agent-lost");
+    const said = endOf(code);
+    if (said === undefined) this.#keep(session, "agent-lost");
+    else session.lost(said, reason);
   }
 
   /** To be called every few seconds while streams are open: gives up sockets whose agents show no sign of life. */

@@ -157,7 +157,7 @@ test("other refusals are tried again, with a Retry-After waited for, and SIGHUP 
   expect(refused).toMatchObject({ code: "http-503", reason: "Later." });
   expect(refused.retryMs).toBeGreaterThanOrEqual(60_000);
   edge.refusal = undefined;
-  run.agent.redial();
+  run.agent.redial("a test");
   await run.event("connected");
 });
 
@@ -177,14 +177,14 @@ test("an edge that comes back on its port is found again", async () => {
   await first.stop();
   await run.event("disconnected", 1);
   edge = await FakeEdge.start(port);
-  run.agent.redial();
+  run.agent.redial("a test");
   await edge.caller();
 });
 
 test("SIGHUP on a good connection dials a new one", async () => {
   const { edge: fake, run } = await start();
   await fake.caller();
-  run.agent.redial();
+  run.agent.redial("a test");
   await fake.caller(1);
 });
 

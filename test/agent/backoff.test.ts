@@ -6,36 +6,53 @@ import {
   backoffMs,
   RETRY_AFTER_CAP_MS,
   retryAfterMs,
+  URGENT_CAP_MS,
+  type Wait,
 } from "../../agent/backoff.ts";
 
-const attempts = fc.nat({ max: 1_000_000 });
+const idle: Wait = { attempt: 0, busy: false, urgent: false, retryAfterMs: 0 };
+const waits = fc.record({
+  attempt: fc.nat({ max: 1_000_000 }),
+  busy: fc.boolean(),
+  urgent: fc.boolean(),
+  retryAfterMs: fc.nat(),
+});
 const randoms = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 test("a wait is never longer than the cap, however often the edge was not there", () => {
   fc.assert(
-    fc.property(attempts, randoms, (attempt, random) => {
-      const waitMs = backoffMs(attempt, random);
+    fc.property(waits, randoms, (wait, random) => {
+      const waitMs = backoffMs({ ...wait, retryAfterMs: 0 }, random);
       expect(waitMs).toBeGreaterThanOrEqual(0);
-      expect(waitMs).toBeLessThan(BACKOFF_CAP_MS);
+      expect(waitMs).toBeLessThan(wait.urgent ? URGENT_CAP_MS : BACKOFF_CAP_MS);
     }),
   );
 });
 
 test("the bound of the wait doubles with each attempt until it is the cap", () => {
-  const bounds = [0, 1, 2, 3, 4, 5, 6, 60].map((attempt) => backoffMs(attempt, 0.999_999_999));
+  const bounds = [0, 1, 2, 3, 4, 5, 6, 60].map((attempt) =>
+    backoffMs({ ...idle, attempt }, 0.999_999_999),
+  );
   expect(bounds.map(Math.round)).toEqual([500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000]);
 });
 
 test("the wait is a uniform draw from zero to the bound, so that agents spread", () => {
-  expect(backoffMs(0, 0)).toBe(0);
-  expect(backoffMs(0, 0.5)).toBe(BACKOFF_BASE_MS / 2);
+  expect(backoffMs(idle, 0)).toBe(0);
+  expect(backoffMs(idle, 0.5)).toBe(BACKOFF_BASE_MS / 2);
+});
+
+test("the first dial after a loss comes at once when requests in flight wait for it, and only then", () => {
+  const busy = { ...idle, busy: true, urgent: true };
+  expect(backoffMs(busy, 0.9)).toBe(0);
+  expect(backoffMs({ ...busy, attempt: 1 }, 0.9)).toBeGreaterThan(0);
+  expect(backoffMs({ ...busy, retryAfterMs: 1000 }, 0)).toBe(1000);
 });
 
 test("a Retry-After is waited for in full and then jittered, but never believed beyond five minutes", () => {
   fc.assert(
-    fc.property(attempts, randoms, fc.nat(), (attempt, random, asked) => {
-      const waitMs = backoffMs(attempt, random, asked);
-      const believed = Math.min(asked, RETRY_AFTER_CAP_MS);
+    fc.property(waits, randoms, (wait, random) => {
+      const waitMs = backoffMs(wait, random);
+      const believed = Math.min(wait.retryAfterMs, RETRY_AFTER_CAP_MS);
       expect(waitMs).toBeGreaterThanOrEqual(believed);
       expect(waitMs).toBeLessThanOrEqual(believed + BACKOFF_CAP_MS);
     }),

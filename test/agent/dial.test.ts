@@ -4,30 +4,48 @@ import { createServer, type Socket } from "node:net";
 import { afterEach, expect, test, vi } from "vitest";
 import type { WebSocket } from "ws";
 import { Dial, type DialOptions, type Ending } from "../../agent/dial.ts";
+import { SOFTWARE } from "../../agent/software.ts";
+import { Dialer, type DialerOptions } from "../../codec/dialer.ts";
+import type { Exchange } from "../../codec/exchange.ts";
 import { MAX_MESSAGE_BYTES, PROTOCOL } from "../../codec/limits.ts";
 import type { Session } from "../../codec/session.ts";
+import { testAgent, testPlatform } from "../support/joined.ts";
 import { poll, within } from "../support/until.ts";
 import { FakeEdge } from "./fake-edge.ts";
 
 const token = "the.token.itself";
 let edge: FakeEdge | undefined;
+let dialer: Dialer | undefined;
 let dial: Dial | undefined;
 
 afterEach(async () => {
   vi.useRealTimers();
-  dial?.hangUp("shutting-down", "");
+  dialer?.end("shutting-down", "");
+  dial?.abandon("the test is over");
   await edge?.stop();
 });
 
-function call(url: URL, options: Partial<DialOptions> = {}): Dial {
+/** Dials with a new dialer; `options` are both's. */
+function call(url: URL, options: Partial<DialerOptions & DialOptions> = {}): Dial {
   const target = new URL("/websocket/shop", url);
   target.protocol = "ws:";
+  dialer = new Dialer({
+    platform: testPlatform(setImmediate),
+    introduction: { ...testAgent, software: SOFTWARE },
+    accept: () => {},
+    connected: () => {},
+    draining: () => {},
+    ...options,
+  });
   dial = new Dial({
     url: target,
     token,
     id: "an-id-of-22-characters",
-    accept: () => {},
-    connected: () => {},
+    replace: false,
+    faulty: (error) => {
+      throw error;
+    },
+    dialer,
     ...options,
   });
   return dial;
@@ -39,10 +57,10 @@ async function ending(of: Dial): Promise<Ending> {
 
 test("it asks for the service with the token, its id and the subprotocol, and greets", async () => {
   edge = await FakeEdge.start();
-  const { promise, resolve } = Promise.withResolvers<[Session, string]>();
-  call(edge.url, { connected: (session, peer) => resolve([session, peer.session]) });
-  const [session, id] = await within(promise, "the edge's HELLO");
-  expect(id).toBe("session-1");
+  const { promise, resolve } = Promise.withResolvers<Session>();
+  call(edge.url, { connected: resolve });
+  const session = await within(promise, "the edge's HELLO");
+  expect(session.id).toBe("session-1");
   expect(session.ready).toBe(true);
   const { url, headers } = (await edge.caller()).request;
   expect(url).toBe("/websocket/shop");
@@ -127,25 +145,46 @@ test("the code in a close frame is the code of the session's end", async () => {
   edge = await FakeEdge.start();
   const called = call(edge.url);
   (await edge.caller()).session.end("replaced");
-  expect(await ending(called)).toMatchObject({ kind: "ended", error: { code: "replaced" } });
+  expect(await ending(called)).toMatchObject({ kind: "lost", code: "replaced" });
 });
 
-test("a connection that breaks is agent-lost, and open exchanges fail with it", async () => {
+test("a connection that breaks fails nothing that is open: it waits for the next one", async () => {
   edge = await FakeEdge.start();
-  const { promise, resolve } = Promise.withResolvers<string>();
+  const accepted = Promise.withResolvers<Exchange>();
   const called = call(edge.url, {
     accept: (exchange) => {
-      exchange.onCancel = ({ code }) => resolve(code);
+      accepted.resolve(exchange);
       (edge as FakeEdge).callers[0]?.ws.terminate();
     },
   });
   const { session } = await edge.caller();
-  session
-    .open({ method: "GET", path: "/", headers: [], length: "none" })
-    .answer()
-    .catch(() => {});
-  expect(await within(promise, "the exchange's failure")).toBe("agent-lost");
-  expect(await ending(called)).toMatchObject({ kind: "ended", error: { code: "agent-lost" } });
+  void session.open({ method: "GET", path: "/", headers: [], length: "none" });
+  expect(await ending(called)).toMatchObject({ kind: "lost", code: "agent-lost" });
+  expect((await accepted.promise).error).toBeUndefined();
+  expect(dialer?.streams).toBe(1);
+});
+
+test("a dial that takes over says so", async () => {
+  edge = await FakeEdge.start();
+  call(edge.url, { replace: true });
+  expect((await edge.caller()).request.headers["sluice-replace"]).toBe("1");
+});
+
+test("a fault of our own ends the session and the connection, and is told", async () => {
+  edge = await FakeEdge.start();
+  const faulty = vi.fn<(error: unknown) => void>();
+  const called = call(edge.url, {
+    faulty,
+    accept: () => {
+      throw new RangeError("a bug");
+    },
+  });
+  const { session } = await edge.caller();
+  const exchange = session.open({ method: "GET", path: "/", headers: [], length: "none" });
+  const answer = exchange.answer().catch((error: unknown) => error);
+  expect(await ending(called)).toMatchObject({ kind: "lost" });
+  expect(faulty).toHaveBeenCalledExactlyOnceWith(expect.any(RangeError));
+  expect(await within(answer, "the exchange's failure")).toBeInstanceOf(Error);
 });
 
 test.each<[string, string, (ws: WebSocket) => void]>([
@@ -160,19 +199,19 @@ test.each<[string, string, (ws: WebSocket) => void]>([
   edge = await FakeEdge.start();
   const called = call(edge.url);
   misbehave((await edge.caller()).ws);
-  expect(await ending(called)).toMatchObject({ kind: "ended", error: { code } });
+  expect(await ending(called)).toMatchObject({ kind: "lost", code });
 });
 
-test("hanging up tells the edge, and fails what is open", async () => {
+test("ending the session tells the edge, and fails what is open", async () => {
   edge = await FakeEdge.start();
-  const called = call(edge.url);
+  call(edge.url);
   const caller = await edge.caller();
-  called.hangUp("shutting-down", "");
+  dialer?.end("shutting-down", "");
   await edge.until(() => caller.closed, "the close frame");
   expect(caller.closed?.code).toBe(4041);
 });
 
-test("hanging up while it is still connecting ends it", async () => {
+test("giving up while it is still connecting ends it", async () => {
   const silent = createServer();
   const sockets: Socket[] = [];
   silent.on("connection", (socket) => sockets.push(socket));
@@ -180,32 +219,45 @@ test("hanging up while it is still connecting ends it", async () => {
   const address = silent.address();
   if (address === null || typeof address === "string") throw new Error("no port");
   const called = call(new URL(`http://127.0.0.1:${address.port}`));
-  called.hangUp("shutting-down", "");
+  called.abandon("a test");
   expect(await ending(called)).toMatchObject({ kind: "unreachable" });
   for (const socket of sockets) socket.destroy();
   silent.close();
 });
 
-test("a connection that answers pings stays, and one that does not for ten seconds is given up", async () => {
-  edge = await FakeEdge.start();
-  vi.useFakeTimers({ toFake: ["setInterval", "setTimeout", "clearTimeout", "clearInterval"] });
-  const connected = Promise.withResolvers<void>();
-  const called = call(edge.url, { connected: () => connected.resolve() });
-  await connected.promise;
-  const socket = edge.callers[0]?.ws;
-  if (socket === undefined) throw new Error("no connection");
-  vi.advanceTimersByTime(20_000);
-  // ws answers the ping by itself; the agent has its answer when it has answered a later ping of ours.
-  await once(socket, "ping");
-  socket.ping();
-  await once(socket, "pong");
-  vi.advanceTimersByTime(19_999);
-  const stays = Promise.resolve("still connected");
-  expect(await Promise.race([called.ended, stays])).toBe("still connected");
-  socket.pause();
-  vi.advanceTimersByTime(10_001);
-  expect(await called.ended).toMatchObject({ kind: "ended", error: { code: "agent-lost" } });
-});
+test.each([
+  ["idle", "one ping in twenty seconds", 20_000],
+  ["busy", "one in five", 5000],
+])(
+  "a connection that is %s is sent %s, stays while it is answered, and is given up five seconds after it is not",
+  async (state, _, everyMs) => {
+    edge = await FakeEdge.start();
+    vi.useFakeTimers({
+      toFake: ["setInterval", "setTimeout", "clearTimeout", "clearInterval", "performance"],
+    });
+    const connected = Promise.withResolvers<Session>();
+    const called = call(edge.url, { connected: connected.resolve });
+    const session = await connected.promise;
+    const caller = edge.callers[0];
+    if (caller === undefined) throw new Error("no connection");
+    const socket = caller.ws;
+    if (state === "busy") {
+      void caller.session.open({ method: "GET", path: "/", headers: [], length: "none" });
+      while (session.streams === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    vi.advanceTimersByTime(everyMs);
+    // ws answers the ping by itself; the agent has its answer when it has answered a later ping of ours.
+    await once(socket, "ping");
+    socket.ping();
+    await once(socket, "pong");
+    vi.advanceTimersByTime(everyMs - 1);
+    const stays = Promise.resolve("still connected");
+    expect(await Promise.race([called.ended, stays])).toBe("still connected");
+    socket.pause();
+    vi.advanceTimersByTime(5002);
+    expect(await called.ended).toMatchObject({ kind: "lost", code: "agent-lost" });
+  },
+);
 
 test("what the socket could not take at once follows when it has drained, without a word of the edge", async () => {
   edge = await FakeEdge.start();
@@ -227,7 +279,7 @@ test("what the socket could not take at once follows when it has drained, withou
 test("over loopback ws sends the very bytes that it is given: neither copied nor masked", async () => {
   edge = await FakeEdge.start();
   const { promise, resolve } = Promise.withResolvers<Session>();
-  const called = call(edge.url, { connected: (session) => resolve(session) });
+  const called = call(edge.url, { connected: resolve });
   await within(promise, "the edge's HELLO");
   const caller = await edge.caller();
   const message = Promise.withResolvers<void>();

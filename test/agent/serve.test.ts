@@ -77,7 +77,8 @@ test.each([
         replayed.changed();
         const { promise, resolve } = Promise.withResolvers<Outcome>();
         const outcome = { status: 499, bytesIn: 0, bytesOut: 0, outcome: "cancelled" } as const;
-        return { done: promise, cancel: () => resolve(outcome) };
+        const released = promise.then(() => {});
+        return { done: promise, released, cancel: () => resolve(outcome) };
       },
     },
   });
@@ -106,6 +107,7 @@ test("a slot is free again only when the origin's request has really ended, not 
         watch.changed();
         return {
           done: promise,
+          released: promise.then(() => {}),
           cancel: () => {
             entry.cancelled = true;
             watch.changed();

@@ -76,7 +76,7 @@ test("an agent that says HELLO only after the object slept is greeted all the sa
     origin: (exchange) => reply(exchange, "late but here"),
   });
   await evictDurableObject(env.CORRELATOR.getByName(service), { webSockets: "hibernate" });
-  agent.session.greet();
+  agent.greet();
   await agent.ready;
   expect(await text(service)).toBe("late but here");
   agent.close();
@@ -98,7 +98,7 @@ test("an attachment of other code closes the socket, so that the agent dials aga
   const agent = await FakeAgent.connect({ service });
   const stub = env.CORRELATOR.getByName(service);
   await runInDurableObject(stub, (_, ctx) => {
-    for (const ws of ctx.getWebSockets()) ws.serializeAttachment({ version: 2 });
+    for (const ws of ctx.getWebSockets()) ws.serializeAttachment({ version: 1 });
   });
   await evictDurableObject(stub, { webSockets: "hibernate" });
   expect((await send(service)).status).toBe(503);

@@ -95,7 +95,7 @@ test("no timer is left when the agent that a request waited for has come", async
   });
   const answer = send(service);
   await vi.waitFor(() => expect(pending.size).toBe(1));
-  agent.session.greet();
+  agent.greet();
   expect(await (await answer).text()).toBe("here");
   expect(pending.size).toBe(0);
   agent.close();

@@ -85,7 +85,7 @@ test("a draining agent takes no new requests, and finishes those it has", async 
   const agent: FakeAgent = await FakeAgent.connect({
     service,
     origin: (exchange) => {
-      agent.session.drain("a test");
+      agent.session.drain("draining", "a test");
       reply(exchange, "the last one");
     },
   });

@@ -4,10 +4,13 @@ import { FakeAgent, newService, reply, send } from "./support/agent.ts";
 
 const nobody = new AbortController().signal;
 
+const LONG_MS = 60_000;
+const few = { most: 2, mostBytes: 100 };
+
 describe("waiting", () => {
   test("ends with the release of all", async () => {
-    const waiting = new Waiting(60_000, 10);
-    const all = [waiting.wait(nobody), waiting.wait(nobody)];
+    const waiting = new Waiting(few);
+    const all = [waiting.wait(nobody, LONG_MS, 1), waiting.wait(nobody, LONG_MS, 1)];
     expect(waiting.size).toBe(2);
     waiting.release();
     await Promise.all(all);
@@ -15,28 +18,38 @@ describe("waiting", () => {
   });
 
   test("ends when its time is over", async () => {
-    const waiting = new Waiting(1, 10);
-    await waiting.wait(nobody);
+    const waiting = new Waiting(few);
+    await waiting.wait(nobody, 1, 1);
     expect(waiting.size).toBe(0);
   });
 
   test("ends when the visitor goes away", async () => {
-    const waiting = new Waiting(60_000, 10);
+    const waiting = new Waiting(few);
     const visitor = new AbortController();
-    const wait = waiting.wait(visitor.signal);
+    const wait = waiting.wait(visitor.signal, LONG_MS, 1);
     visitor.abort();
     await expect(wait).rejects.toMatchObject({ code: "cancelled" });
     expect(waiting.size).toBe(0);
-    await expect(waiting.wait(visitor.signal)).rejects.toMatchObject({ code: "cancelled" });
+    await expect(waiting.wait(visitor.signal, LONG_MS, 1)).rejects.toMatchObject({
+      code: "cancelled",
+    });
   });
 
-  test("is for so many and no more", async () => {
-    const waiting = new Waiting(60_000, 2);
-    const all = [waiting.wait(nobody), waiting.wait(nobody)];
-    await waiting.wait(nobody);
-    expect(waiting.size).toBe(2);
+  test.each([
+    ["so many", [1, 1], 1],
+    ["so many bytes", [100], 1],
+  ])("is for %s and no more", async (_, sizes, more) => {
+    const waiting = new Waiting(few);
+    const all = sizes.map((bytes) => waiting.wait(nobody, LONG_MS, bytes));
+    expect(waiting.size).toBe(sizes.length);
+    await waiting.wait(nobody, LONG_MS, more);
+    expect(waiting.size).toBe(sizes.length);
     waiting.release();
     await Promise.all(all);
+    const after = waiting.wait(nobody, LONG_MS, 100);
+    expect(waiting.size).toBe(1);
+    waiting.release();
+    await after;
   });
 });
 
@@ -45,7 +58,7 @@ test("a request waits for an agent that is greeting", async () => {
   const origin = (exchange: Parameters<typeof reply>[0]): void => reply(exchange, "here I am");
   const agent = await FakeAgent.dial({ service, greets: false, origin });
   const answer = send(service);
-  agent.session.greet();
+  agent.greet();
   expect(await (await answer).text()).toBe("here I am");
   agent.close();
 });

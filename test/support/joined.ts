@@ -21,7 +21,7 @@ export type Later = (act: () => void) => void;
 export function testPlatform(later: Later): Platform {
   return {
     now: () => performance.now(),
-    schedule: later,
+    schedule: (flush) => later(flush),
     after(ms, due) {
       const timer = setTimeout(due, ms);
       return () => clearTimeout(timer);
