@@ -34,6 +34,8 @@ export default defineConfig({
               bindings: {
                 TUNNEL_SECRET: "a secret for tests, as long as it has to be",
                 TUNNEL_DOMAIN: "tunnel.test",
+                // Tests wait for its end.
+                GRACE_SECONDS: "1",
               },
             },
           }),

@@ -175,6 +175,7 @@ export class Session {
     const received = peer.session === this.id ? peer.received : 0;
     if (!this.#messenger.accepts(received)) return false;
     this.#sayHello(transport);
+    this.#unanswered = false;
     this.#attach(transport, peer, received);
     this.#ping(this.#platform.now());
     return true;

@@ -114,10 +114,11 @@ export class Correlator extends DurableObject<Env> {
   }
 
   override webSocketClose(ws: WebSocket, code: number, reason: string): void {
-    const socket = this.#sockets.get(ws);
+    // One that closed while the object slept was given no session.
+    const socket = this.#sockets.get(ws) ?? new Socket(ws, 0, true);
     this.#gone(ws, code, reason);
     // The platform completes the handshake of a hibernatable socket only by this. 1005 and 1006 are never sent.
-    socket?.close(code === 1005 || code === 1006 ? 1000 : code, reason);
+    socket.close(code === 1005 || code === 1006 ? 1000 : code, reason);
   }
 
   override webSocketError(ws: WebSocket, error: unknown): void {

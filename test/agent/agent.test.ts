@@ -1,12 +1,9 @@
 import { afterEach, expect, test } from "vitest";
-import { Agent } from "../../agent/agent.ts";
-import { connectConfig } from "../../agent/config.ts";
-import { type AgentEvent, Log } from "../../agent/log.ts";
-import type { ExitCode } from "../../agent/usage.ts";
 import { Origin } from "../support/origin.ts";
-import { Watch, within } from "../support/until.ts";
+import { within } from "../support/until.ts";
 import { FakeEdge } from "./fake-edge.ts";
 import { readAll } from "./pair.ts";
+import { Run, type RunFlags } from "./run.ts";
 
 let edge: FakeEdge | undefined;
 let origin: Origin | undefined;
@@ -19,49 +16,7 @@ afterEach(async () => {
   await origin?.stop();
 });
 
-class Run {
-  readonly agent: Agent;
-  readonly exit: Promise<ExitCode>;
-  readonly events: (AgentEvent & { readonly at: number })[] = [];
-  readonly #watch = new Watch();
-
-  constructor(flags: { readonly edge: URL; readonly port: number; readonly grace?: string }) {
-    const given = (text: string) => ({ text, from: "--flag", flag: true });
-    const config = connectConfig({
-      edge: given(flags.edge.href),
-      service: given("shop"),
-      port: given(String(flags.port)),
-      grace: given(flags.grace ?? "10s"),
-    });
-    const log = new Log({
-      json: true,
-      stdout: {
-        write: (line) => {
-          this.events.push(JSON.parse(line));
-          this.#watch.changed();
-        },
-      },
-      stderr: { write: () => {} },
-      now: Date.now,
-    });
-    this.agent = new Agent(config, "a.token", log);
-    this.exit = this.agent.run();
-  }
-
-  async event<Name extends AgentEvent["event"]>(
-    name: Name,
-    nth = 0,
-  ): Promise<Extract<AgentEvent, { readonly event: Name }>> {
-    type Wanted = Extract<AgentEvent, { readonly event: Name }>;
-    const matches = (event: AgentEvent): event is Wanted => event.event === name;
-    return this.#watch.until(
-      () => (this.events as AgentEvent[]).filter(matches)[nth],
-      `event "${name}" ${nth}`,
-    );
-  }
-}
-
-function launch(flags: ConstructorParameters<typeof Run>[0]): Run {
+function launch(flags: RunFlags): Run {
   running = new Run(flags);
   return running;
 }

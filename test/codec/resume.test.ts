@@ -361,6 +361,22 @@ describe("a resume that is not right", () => {
   });
 });
 
+test("an agent that comes back over another socket while the edge sleeps is served there", async () => {
+  const { pair, edge, agent, accepted } = await opened(get);
+  agent.respond({ ...ok, length: "none" });
+  await pair.settle();
+  await edge.answer();
+  pair.hibernate();
+  pair.cut("agent");
+  pair.redial();
+  await pair.settle();
+  const next = pair.edge.session.open(get);
+  await pair.settle();
+  accepted[1]?.respond({ ...ok, length: "none" });
+  await pair.settle();
+  expect(await next.answer()).toMatchObject({ status: 200 });
+});
+
 test("a peer that acknowledges nothing pauses the sender, and is asked", async () => {
   const { pair, edge } = await opened(post, {
     agent: { introduction: { ...agentHello, credit: 16 * 1024 * 1024 } },

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import type { ErrorCode } from "../../codec/errors.ts";
+import type { Exchange } from "../../codec/exchange.ts";
 import { MAX_MESSAGE_BYTES } from "../../codec/limits.ts";
 import { FakeAgent, newAgentId, newService, reply, send, upgrade } from "./support/agent.ts";
 import { signToken } from "./support/token.ts";
@@ -10,27 +12,94 @@ function named(service: string, name: string, rest: object = {}): Promise<FakeAg
 
 const text = async (service: string): Promise<string> => (await send(service)).text();
 
-test("the same agent's newer socket takes the older one's place", async () => {
+test("the same agent's newer session gets the new requests, and the older one finishes what it has", async () => {
   const service = newService();
   const identity = { agent: newAgentId(), token: await signToken({ service }) };
-  const first = await named(service, "first", identity);
+  const begun = Promise.withResolvers<Exchange>();
+  const first = await FakeAgent.connect({ service, ...identity, origin: begun.resolve });
+  const answer = send(service);
+  const exchange = await begun.promise;
   const second = await named(service, "second", identity);
-  expect(await first.closed).toEqual({ code: 4040, reason: "replaced" });
-  expect(await text(service)).toBe("second");
+  for (let i = 0; i < 3; i++) expect(await text(service)).toBe("second");
+  reply(exchange, "first");
+  expect(await (await answer).text()).toBe("first");
+  first.close();
   second.close();
 });
 
-test("what the replaced socket had under way fails visibly", async () => {
+test("an agent's socket that has not greeted is replaced by its next one", async () => {
   const service = newService();
   const identity = { agent: newAgentId(), token: await signToken({ service }) };
-  const begun = Promise.withResolvers<void>();
-  await FakeAgent.connect({ service, ...identity, origin: () => begun.resolve() });
-  const answer = send(service);
-  await begun.promise;
+  const first = await FakeAgent.dial({ service, ...identity, greets: false });
   const second = await named(service, "second", identity);
-  const response = await answer;
-  expect([response.status, response.headers.get("sluice-error")]).toEqual([502, "replaced"]);
+  expect(await first.closed).toEqual({ code: 4040, reason: "replaced" });
   second.close();
+});
+
+test("an agent that takes over makes the others drain, and they finish what they have", async () => {
+  const service = newService();
+  const begun = Promise.withResolvers<Exchange>();
+  const drained = Promise.withResolvers<string>();
+  const old = await FakeAgent.connect({
+    service,
+    origin: begun.resolve,
+    draining: drained.resolve,
+  });
+  const answer = send(service);
+  const exchange = await begun.promise;
+  const heir = await named(service, "heir", { headers: { "sluice-replace": "1" } });
+  expect(await drained.promise).toBe("replaced");
+  for (let i = 0; i < 3; i++) expect(await text(service)).toBe("heir");
+  reply(exchange, "old");
+  expect(await (await answer).text()).toBe("old");
+  old.close();
+  heir.close();
+});
+
+describe("a request that certainly did not reach an origin", () => {
+  /** Two agents; whoever is asked first refuses with `code`. Returns how the request ended. */
+  async function refusedOnce(code: ErrorCode, init?: RequestInit): Promise<Response> {
+    const service = newService();
+    let asked = 0;
+    const origin = (exchange: Exchange): void => {
+      if (++asked === 1) exchange.cancel(code);
+      else reply(exchange, `asked ${asked}`);
+    };
+    const agents = [
+      await FakeAgent.connect({ service, origin }),
+      await FakeAgent.connect({ service, origin }),
+    ];
+    const response = await send(service, "/", init);
+    for (const agent of agents) agent.close();
+    return response;
+  }
+
+  test.each(["draining", "overloaded", "origin-refused"] as const)(
+    "because it was refused with %s goes to another agent",
+    async (code) => {
+      expect(await (await refusedOnce(code)).text()).toBe("asked 2");
+    },
+  );
+
+  test("goes nowhere else when it has a body, which can be read but once", async () => {
+    const response = await refusedOnce("draining", { method: "POST", body: "x" });
+    expect(response.headers.get("sluice-error")).toBe("draining");
+  });
+
+  test("is another thing than one that may have: that is never sent again", async () => {
+    const response = await refusedOnce("origin-reset");
+    expect(response.headers.get("sluice-error")).toBe("origin-reset");
+  });
+
+  test("fails as it did when there is no other agent", async () => {
+    const service = newService();
+    const agent = await FakeAgent.connect({
+      service,
+      origin: (exchange) => exchange.cancel("origin-refused"),
+    });
+    expect((await send(service)).headers.get("sluice-error")).toBe("origin-refused");
+    agent.close();
+  });
 });
 
 test("agents of other identities coexist, and a stranger's id replaces nobody", async () => {

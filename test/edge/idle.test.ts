@@ -66,7 +66,7 @@ test.each(["the visitor", "the agent", "the origin"])(
       await reader?.cancel();
       await cancelled.promise;
     } else {
-      if (who === "the agent") agent.close();
+      if (who === "the agent") agent.close(4041);
       await expect(reader?.read()).rejects.toThrow();
     }
     expect(pending.size).toBe(0);

@@ -66,7 +66,7 @@ test.each([
   expect(await refused((exchange) => exchange.cancel(code, "a note"))).toEqual([status, code]);
 });
 
-test("an agent that disappears before the answer is agent-lost", async () => {
+test("an agent that disappears before the answer, and does not come back, is agent-lost", async () => {
   const service = newService();
   const agent = await FakeAgent.connect({ service, origin: () => agent.close(1001) });
   const response = await send(service);

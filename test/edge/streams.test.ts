@@ -262,7 +262,7 @@ test.each([10, "unknown"] as const)(
   },
 );
 
-test("an agent that disappears cuts the answers under way", async () => {
+test("an agent that disappears and does not come back cuts the answers under way", async () => {
   const service = newService();
   const agent = await FakeAgent.connect({
     service,

@@ -65,6 +65,7 @@ export class FakeAgent {
   closed: Promise<{ code: number; reason: string }>;
   #greeted = Promise.withResolvers<void>();
   #transport: FakeTransport;
+  #leaving = false;
   /** The latest session, though it may have ended. */
   #session: Session | undefined;
   readonly #options: ConnectOptions;
@@ -90,7 +91,9 @@ export class FakeAgent {
   }
 
   /** Connects and returns at once: see `ready`. */
-  static async dial(options: ConnectOptions): Promise<FakeAgent> {
+  static async dial(given: ConnectOptions): Promise<FakeAgent> {
+    const { agent = newAgentId(), token = await signToken({ service: given.service }) } = given;
+    const options = { ...given, agent, token };
     return new FakeAgent(await socket(options), options);
   }
 
@@ -130,6 +133,7 @@ export class FakeAgent {
 
   /** Ends the connection as an agent that leaves. */
   close(code = 1000, reason = ""): void {
+    this.#leaving = true;
     this.ws.close(code, reason);
   }
 
@@ -144,6 +148,7 @@ export class FakeAgent {
     });
     ws.addEventListener("close", ({ code, reason }) => {
       this.dialer.lost(transport, code, reason);
+      if (this.#leaving) this.dialer.end("shutting-down", "");
       resolve({ code, reason });
     });
     ws.accept();

@@ -1,0 +1,65 @@
+/**
+ * An agent in the test's own process, as `agent connect --json` runs it: what it says, and how it ends.
+ */
+import { Agent } from "../../agent/agent.ts";
+import { connectConfig } from "../../agent/config.ts";
+import { type AgentEvent, Log } from "../../agent/log.ts";
+import type { ExitCode } from "../../agent/usage.ts";
+import { Watch } from "../support/until.ts";
+
+export interface RunFlags {
+  readonly edge: URL;
+  readonly port: number;
+  readonly grace?: string;
+  readonly replace?: boolean;
+}
+
+export class Run {
+  readonly agent: Agent;
+  readonly exit: Promise<ExitCode>;
+  /** Everything it has reported, in order. */
+  readonly events: (AgentEvent & { readonly at: number })[] = [];
+  readonly #watch = new Watch();
+
+  constructor({ edge, port, grace = "10s", replace = false }: RunFlags) {
+    const given = (text: string) => ({ text, from: "--flag", flag: true });
+    const config = connectConfig({
+      edge: given(edge.href),
+      service: given("shop"),
+      port: given(String(port)),
+      grace: given(grace),
+      ...(replace ? { replace: given("true") } : {}),
+    });
+    const log = new Log({
+      json: true,
+      stdout: {
+        write: (line) => {
+          this.events.push(JSON.parse(line));
+          this.#watch.changed();
+        },
+      },
+      stderr: { write: () => {} },
+      now: Date.now,
+    });
+    this.agent = new Agent(config, "a.token", log);
+    this.exit = this.agent.run();
+  }
+
+  /** Its event of that name number `nth`, of the past or to come. */
+  async event<Name extends AgentEvent["event"]>(
+    name: Name,
+    nth = 0,
+  ): Promise<Extract<AgentEvent, { readonly event: Name }>> {
+    type Wanted = Extract<AgentEvent, { readonly event: Name }>;
+    const matches = (event: AgentEvent): event is Wanted => event.event === name;
+    return this.#watch.until(
+      () => (this.events as AgentEvent[]).filter(matches)[nth],
+      `event "${name}" ${nth}`,
+    );
+  }
+
+  /** The names of its events, but those of requests. */
+  get story(): string[] {
+    return this.events.map(({ event }) => event).filter((name) => name !== "request");
+  }
+}
