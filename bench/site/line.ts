@@ -50,12 +50,11 @@ export class Line {
       this.#ended = true;
       this.#deliver();
     });
-    from.on("error", () => to.destroy());
+    // A connection that breaks at one end breaks at the other, which may wait for no more than an end.
+    from.on("error", () => to.resetAndDestroy());
     from.on("close", (failed) => {
       // What was sent before it closed well is still under way.
-      if (!failed) return;
-      clearTimeout(this.#timer);
-      to.destroy();
+      if (failed) clearTimeout(this.#timer);
     });
     to.on("drain", () => {
       this.#blocked = false;
