@@ -12,6 +12,7 @@ import {
   edgeConfig,
   type Given,
   type GivenValues,
+  isOn,
   socketUrl,
   tokenConfig,
 } from "./config.ts";
@@ -183,14 +184,15 @@ program
 type Run = (given: GivenValues, log: Log) => Promise<ExitCode>;
 
 async function finish(command: Command, run: Run): Promise<void> {
+  const given = givenOf(command);
   const log = new Log({
-    json: command.getOptionValue("json") === true,
+    json: isOn(given["json"]),
     stdout: new BatchedSink(process.stdout),
     stderr: new BatchedSink(process.stderr),
     now: Date.now,
   });
   try {
-    process.exit(await run(givenOf(command), log));
+    process.exit(await run(given, log));
   } catch (error) {
     const usage = error instanceof UsageError;
     const message = error instanceof Error ? error.message : String(error);
@@ -207,9 +209,10 @@ function givenOf(command: Command): GivenValues {
     envVar: each.envVar ?? "",
     attributeName: each.attributeName(),
   }))) {
-    const text: unknown = command.getOptionValue(attributeName);
+    const value: unknown = command.getOptionValue(attributeName);
     const flag = command.getOptionValueSource(attributeName) === "cli";
-    if (text === true) given[attributeName] = { text: "true", from: flag ? long : envVar, flag };
+    // Of a flag without a value commander says only that its variable is there, not what it says.
+    const text = value === true ? (flag ? "true" : process.env[envVar]) : value;
     if (typeof text !== "string" || (text === "" && !flag)) continue;
     given[attributeName] = { text, from: flag ? long : envVar, flag };
   }

@@ -151,7 +151,7 @@ export function connectConfig(given: GivenValues): ConnectConfig {
       ) ?? 600_000,
     graceMs:
       checkIf(duration(0, DAY_MS, "a time like 30s or 5m, at most 1d"), given.grace) ?? 30_000,
-    replace: given.replace !== undefined,
+    replace: isOn(given.replace),
   };
 }
 
@@ -184,6 +184,11 @@ export function tokenConfig(given: GivenValues): TokenConfig {
         given.expires,
       ) ?? 90 * DAY_MS,
   };
+}
+
+/** Whether a flag without a value is given; a variable can also say that it is not. */
+export function isOn(given: Given | undefined): boolean {
+  return given !== undefined && !/^(?:0|false|no|off)$/i.test(given.text);
 }
 
 /** Where agents dial. */

@@ -72,7 +72,9 @@ export class Connection {
   async run(): Promise<Ending | undefined> {
     for (let attempt = 0; !this.#over; attempt++) {
       const dialer = this.#dialer;
-      const dial = new Dial({ ...this.#options, dialer });
+      // Said until the edge has heard it, and never again: it would take over from whoever has taken over since.
+      const replace = this.#options.replace && this.#greetedMs === Number.NEGATIVE_INFINITY;
+      const dial = new Dial({ ...this.#options, replace, dialer });
       this.#dial = dial;
       const ending = await dial.ended;
       this.#dial = undefined;

@@ -8,6 +8,7 @@ import { Origin } from "../support/origin.ts";
 import { Program, type ProgramOptions } from "../support/program.ts";
 import { poll } from "../support/until.ts";
 import { FakeEdge } from "./fake-edge.ts";
+import { readAll } from "./pair.ts";
 
 const secret = "0123456789abcdef0123456789abcdef";
 let directory = "";
@@ -136,6 +137,27 @@ describe("connect", () => {
     expect((await edge.caller(2)).request.headers.authorization).toBe("Bearer a.token");
   });
 
+  test.each([
+    ["a flag", ["--replace"], {}, "1"],
+    ["a variable", [], { AGENT_REPLACE: "1" }, "1"],
+    ["a variable that says no", [], { AGENT_REPLACE: "false" }, undefined],
+    ["an empty variable", [], { AGENT_REPLACE: "" }, undefined],
+    ["a flag, whatever the variable says", ["--replace"], { AGENT_REPLACE: "0" }, "1"],
+  ])("%s decides whether it takes over", async (_, flags, env, asked) => {
+    edge = await FakeEdge.start();
+    agent([...connectTo(edge.url.href, 1), ...flags], { env });
+    expect((await edge.caller()).request.headers["sluice-replace"]).toBe(asked);
+  });
+
+  test("AGENT_JSON asks for events, unless it says no", async () => {
+    const yes = agent(["connect"], { env: { AGENT_JSON: "1" } });
+    expect(await yes.exit()).toMatchObject({ code: 2 });
+    expect(yes.events).toMatchObject([{ event: "error", code: "usage" }]);
+    const no = agent(["connect"], { env: { AGENT_JSON: "0" } });
+    expect(await no.exit()).toMatchObject({ code: 2 });
+    expect(no.events).toEqual([]);
+  });
+
   test("a refused token is exit code 4, a refused version 5", async () => {
     edge = await FakeEdge.start();
     edge.refusal = { status: 401, body: "No.\n" };
@@ -176,11 +198,20 @@ describe("connect", () => {
     expect(await program.exit(3000)).toEqual({ code: 0, signal: null });
   });
 
-  test("SIGHUP dials again", async () => {
+  test("SIGHUP dials again, and loses nothing that is in flight", async () => {
     edge = await FakeEdge.start();
-    const program = agent([...connectTo(edge.url.href, 1), "--json"]);
-    await program.event("connected");
+    origin = await Origin.start();
+    origin.otherwise(({ response }) => response.write("half"));
+    const program = agent([...connectTo(edge.url.href, origin.port), "--json"]);
+    const { session } = await edge.caller();
+    const exchange = session.open({ method: "GET", path: "/", headers: [], length: "none" });
+    await exchange.answer();
     program.kill("SIGHUP");
-    await edge.caller(1);
+    const lost = await program.event("disconnected");
+    expect(lost).toMatchObject({ code: "agent-lost", retryMs: 0 });
+    const { session: id } = (await program.event("connected")) as { session?: string };
+    expect(await program.event("resumed")).toMatchObject({ session: id, streams: 1 });
+    origin.log[0]?.response.end(" and half");
+    expect(await readAll(exchange)).toBe("half and half");
   });
 });

@@ -149,6 +149,30 @@ test("the edge listens on this machine's port 8787 for everybody, unless told ot
   );
 });
 
+test.each([
+  ["0s", 0],
+  ["2m", 120_000],
+  ["1h", 3_600_000],
+])("the edge keeps what is in flight for --grace %s", (text, graceMs) => {
+  expect(edgeConfig({ grace: flag(text) })).toMatchObject({ graceMs });
+});
+
+test.each(["61m", "-1s", "long"])("an edge's --grace of %s is refused", (text) => {
+  const given = { grace: variable(text, "AGENT_EDGE_GRACE") };
+  expect(() => edgeConfig(given)).toThrow(
+    `AGENT_EDGE_GRACE must be a time like 15s or 2m, at most 1h, not "${text}".`,
+  );
+});
+
+test("an agent takes over only when it is told to, and a variable may say no", () => {
+  const replaces = (replace?: Given): boolean =>
+    connect(replace === undefined ? {} : { replace }).replace;
+  expect(replaces()).toBe(false);
+  expect(replaces(flag("true"))).toBe(true);
+  for (const text of ["1", "true", "yes"]) expect(replaces(variable(text))).toBe(true);
+  for (const text of ["0", "false", "no", "OFF"]) expect(replaces(variable(text))).toBe(false);
+});
+
 test("a token is for an agent and 90 days, unless told otherwise", () => {
   expect(tokenConfig({ service: flag("shop") })).toEqual({
     service: "shop",
