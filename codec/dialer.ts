@@ -68,9 +68,8 @@ export class Dialer {
   receive(transport: Transport, message: Uint8Array): void {
     if (transport !== this.#transport) return;
     try {
-      if (isHello(message)) this.#greet(transport, readHello(message));
-      else if (this.#greeted) this.#session?.receive(message, transport);
-      else throw new TunnelError("protocol-error", "no HELLO at the beginning");
+      if (!this.#greeted || isHello(message)) this.#greet(transport, readHello(message));
+      else this.#session?.receive(message, transport);
     } catch (error) {
       if (!(error instanceof TunnelError)) throw error;
       this.end(error.code, error.note);

@@ -4,6 +4,7 @@
  */
 import { TunnelError } from "./errors.ts";
 import type { Hello } from "./frame.ts";
+import { MAX_HEAD_BYTES } from "./limits.ts";
 import { frameKinds, MessageReader, MessageWriter } from "./wire.ts";
 
 /** What an end says of itself in each HELLO. */
@@ -26,8 +27,11 @@ export function writeHello(
   return writer.take((bytes) => new Uint8Array(bytes));
 }
 
-/** The HELLO that a message is. @throws TunnelError `protocol-error` when it is none, or more than one frame. */
+/** The HELLO that a message is. @throws TunnelError when it is none, or more than one frame. */
 export function readHello(message: Uint8Array): Hello {
+  if (message.length > MAX_HEAD_BYTES) {
+    throw new TunnelError("frame-too-large", `a first message of ${message.length} bytes`);
+  }
   const reader = new MessageReader(message);
   const frame = reader.next();
   if (frame?.kind !== "hello") throw new TunnelError("protocol-error", "no HELLO at the beginning");

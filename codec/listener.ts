@@ -108,9 +108,10 @@ export class Listener<T extends Transport> {
     // It was closed by us: what still arrives concerns nobody.
     if (caller === undefined) return;
     try {
-      if (isHello(message)) this.#greet(transport, caller, readHello(message));
-      else if (caller.member !== undefined) caller.member.session.receive(message, transport);
-      else throw new TunnelError("protocol-error", "no HELLO at the beginning");
+      const session = caller.member?.session;
+      if (session === undefined || isHello(message)) {
+        this.#greet(transport, caller, readHello(message));
+      } else session.receive(message, transport);
     } catch (error) {
       if (!(error instanceof TunnelError)) throw error;
       this.#hangUp(transport, error);
