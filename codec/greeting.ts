@@ -4,7 +4,7 @@
  */
 import { TunnelError } from "./errors.ts";
 import type { Hello } from "./frame.ts";
-import { MAX_HEAD_BYTES } from "./limits.ts";
+import { MAX_MESSAGE_BYTES } from "./limits.ts";
 import { frameKinds, MessageReader, MessageWriter } from "./wire.ts";
 
 /** What an end says of itself in each HELLO. */
@@ -29,7 +29,7 @@ export function writeHello(
 
 /** The HELLO that a message is. @throws TunnelError when it is none, or more than one frame. */
 export function readHello(message: Uint8Array): Hello {
-  if (message.length > MAX_HEAD_BYTES) {
+  if (message.length > MAX_MESSAGE_BYTES) {
     throw new TunnelError("frame-too-large", `a first message of ${message.length} bytes`);
   }
   const reader = new MessageReader(message);
