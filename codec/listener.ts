@@ -67,6 +67,12 @@ export class Listener<T extends Transport> {
     return size;
   }
 
+  /** Whether there is a session of `identity`: its next socket takes the place of one that is here. */
+  knows(identity: string): boolean {
+    for (const member of this.#members.values()) if (member.identity === identity) return true;
+    return false;
+  }
+
   /** Whether an agent may be ready in a moment: a socket that has not greeted, or a session that waits for one. */
   get expecting(): boolean {
     if (this.#graces.size > 0) return true;
@@ -114,7 +120,7 @@ export class Listener<T extends Transport> {
       } else session.receive(message, transport);
     } catch (error) {
       if (!(error instanceof TunnelError)) throw error;
-      this.#hangUp(transport, error);
+      this.refuse(transport, error);
     }
   }
 

@@ -197,8 +197,10 @@ export class Correlator extends DurableObject<Env> {
   #connect(request: Request): Response {
     const id = request.headers.get("sluice-agent") ?? "";
     if (!isAgentId(id)) throw new TunnelError("bad-request", "sluice-agent");
-    if (this.#listener.size >= MAX_AGENTS) throw new TunnelError("too-many-agents");
     const identity = `${id} ${tokenId(request)}`;
+    // An agent that comes back over another socket is none more.
+    const others = this.#listener.size - (this.#listener.knows(identity) ? 1 : 0);
+    if (others >= MAX_AGENTS) throw new TunnelError("too-many-agents");
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, [identity]);
     const socket = new Socket(server, Date.now(), false);
