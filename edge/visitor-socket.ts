@@ -56,9 +56,13 @@ export class VisitorSocket {
   /** Begins to pass messages both ways. */
   start(): void {
     const ws = this.#ws;
+    // Otherwise binary messages are Blobs from some compatibility date on.
+    ws.binaryType = "arraybuffer";
     ws.accept();
     ws.addEventListener("message", ({ data }) => {
-      this.#send(messageFrame(typeof data === "string" ? data : new Uint8Array(data)));
+      this.#send(
+        messageFrame(typeof data === "string" ? data : new Uint8Array(data as ArrayBuffer)),
+      );
     });
     ws.addEventListener("close", ({ code, reason }) => this.#visitorClosed(code, reason));
     ws.addEventListener("error", () => this.#visitorClosed(closes.broken, ""));
