@@ -23,6 +23,8 @@ export interface DialerOptions {
   readonly draining: (code: ErrorCode, note: string) => void;
   /** What request bodies may use: agents with several dialers have one memory. */
   readonly budget?: Budget;
+  /** The most bytes to keep of what the edge has not acknowledged: `AGENT_RETAIN_BYTES` when left out. */
+  readonly retainBytes?: number;
 }
 
 export class Dialer {
@@ -137,13 +139,13 @@ export class Dialer {
   }
 
   #newSession(id: string): Session {
-    const { platform, introduction, accept, draining, budget } = this.#options;
+    const { platform, introduction, accept, draining, budget, retainBytes } = this.#options;
     const session = new Session(platform, {
       id,
       introduction,
       accept,
       draining,
-      retainBytes: AGENT_RETAIN_BYTES,
+      retainBytes: retainBytes ?? AGENT_RETAIN_BYTES,
       ...(budget === undefined ? {} : { budget }),
       ended: () => {
         if (this.#session !== session) return;

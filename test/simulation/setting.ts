@@ -1,0 +1,71 @@
+/**
+ * One run's stage: the edge, its agents, the network between them, and what they are blamed for.
+ */
+import { EDGE_RETAIN_BYTES, GRACE_MS } from "../../codec/limits.ts";
+import { Agent } from "./agent.ts";
+import { Blame } from "./blame.ts";
+import type { Network } from "./cable.ts";
+import { Edge } from "./edge.ts";
+import type { Random } from "./random.ts";
+import type { World } from "./world.ts";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export class Setting {
+  readonly world: World;
+  readonly blame = new Blame();
+  readonly network: Network;
+  readonly edge: Edge;
+  readonly agents: Agent[] = [];
+  /** What each end may keep of messages that are not acknowledged. */
+  readonly edgeRetainBytes: number;
+  readonly agentRetainBytes: number | undefined;
+  readonly #agentBudgetBytes: number | undefined;
+
+  constructor(world: World) {
+    const { random } = world;
+    this.world = world;
+    this.network = networkOf(random);
+    const tight = random.chance(0.3);
+    this.edgeRetainBytes = random.chance(0.5) ? EDGE_RETAIN_BYTES : random.skewed(4 * KiB, 1 * MiB);
+    this.agentRetainBytes = random.chance(0.5) ? undefined : random.skewed(4 * KiB, 1 * MiB);
+    this.#agentBudgetBytes = tight && random.chance(0.5) ? random.skewed(64 * KiB, 4 * MiB) : undefined;
+    // With little memory not everybody is let in.
+    if (tight) this.blame.codes("overloaded");
+    this.edge = new Edge({
+      world,
+      blame: this.blame,
+      graceMs: GRACE_MS,
+      budgetBytes: tight ? random.skewed(64 * KiB, 4 * MiB) : undefined,
+      retainBytes: this.edgeRetainBytes,
+    });
+    const agents = random.pick([1, 1, 1, 2, 2, 3]);
+    for (let i = 0; i < agents; i++) this.newAgent(false);
+  }
+
+  newAgent(replace: boolean): void {
+    const { world, blame, network, edge } = this;
+    this.agents.push(
+      new Agent({
+        world,
+        blame,
+        network,
+        edge,
+        name: `agent-${this.agents.length + 1}`,
+        replace,
+        budgetBytes: this.#agentBudgetBytes,
+        retainBytes: this.agentRetainBytes,
+      }),
+    );
+  }
+}
+
+function networkOf(random: Random): Network {
+  return {
+    latencyMs: random.chance(0.3) ? 0 : random.skewed(1, 200),
+    jitterMs: random.chance(0.5) ? 0 : random.skewed(1, 100),
+    bytesPerMs: random.skewed(100, 100_000),
+    fullBytes: random.skewed(1 * KiB, 256 * KiB),
+  };
+}
