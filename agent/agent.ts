@@ -10,6 +10,7 @@ import type { Ending } from "./dial.ts";
 import { showMs } from "./duration.ts";
 import type { Log } from "./log.ts";
 import { Origin } from "./origin.ts";
+import { originTls } from "./origin-tls.ts";
 import { newPlatform } from "./platform.ts";
 import { whyRefused } from "./refused-token.ts";
 import { Serve } from "./serve.ts";
@@ -34,8 +35,11 @@ export class Agent {
     this.#log = log;
     this.#origin = new Origin({
       address: config.origin,
+      basePath: config.basePath,
       concurrency: config.concurrency,
       hostHeader: config.hostHeader,
+      rewriteLocation: config.rewriteLocation,
+      tls: originTls(config.originCa, config.insecureOrigin),
       timeoutMs: config.originTimeoutMs,
     });
     const serve = new Serve({
@@ -81,6 +85,11 @@ export class Agent {
         `warning: ${edge.origin} is not https: the token and every request can be read on the way.`,
       );
     }
+    if (this.#config.insecureOrigin) {
+      this.#log.say(
+        `warning: --insecure-origin: whoever answers at ${this.#config.origin.label} is believed to be your server.`,
+      );
+    }
     const stopLooking = onWake(() => this.redial("the machine slept"));
     try {
       const ending = await this.#connection.run();
@@ -123,7 +132,7 @@ export class Agent {
 
   #connected(session: Session, resumed: boolean): void {
     const url = publicUrl(this.#config);
-    const { service, origin, concurrency } = this.#config;
+    const { service, origin, basePath, concurrency } = this.#config;
     const rttMs = Math.round((session.rttMs ?? 0) * 10) / 10;
     if (resumed) {
       const { streams } = session;
@@ -142,7 +151,7 @@ export class Agent {
     this.#firstConnected.resolve();
     this.#log.url(url);
     this.#log.field("Public", url);
-    this.#log.field("Origin", origin.label);
+    this.#log.field("Origin", origin.label + basePath);
     this.#log.say(`connected, rtt ${showMs(rttMs)}, up to ${concurrency} requests at once`);
     this.#log.note(
       `Everyone whom the edge lets through reaches ${origin.label}; without VISITORS=token that is everyone who knows the URL.`,

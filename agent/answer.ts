@@ -7,6 +7,7 @@ import { type ErrorCode, errors, TunnelError } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
 import type { BodyLength, HeaderList, ResponseHead } from "../codec/frame.ts";
 import { crossing, headerValue, isHeaderValue } from "../codec/headers.ts";
+import { type ClientError, clientFault, faultReason } from "./fault.ts";
 import type { RequestOutcome } from "./log.ts";
 
 /** An origin on this machine or network that takes longer than this to accept a connection is not there. */
@@ -18,6 +19,21 @@ export interface Flow {
   resume(): void;
   /** Ends the request and its connection; a no-op when it has ended. */
   destroy(error: Error): void;
+}
+
+/** Another try for a request of which the origin has seen nothing, or that it may see twice. */
+export interface Retry {
+  readonly delayMs: number;
+  readonly send: () => void;
+}
+
+export interface AnswerOptions {
+  /** How long the origin may take from the last byte of the request to the head of its answer; 0 is for ever. */
+  readonly timeoutMs: number;
+  /** The origin's fields as the visitor gets them. */
+  readonly rewrite: (fields: string[]) => string[];
+  /** Whether a request that failed without an answer is tried again. */
+  readonly again: (error: ClientError) => Retry | undefined;
 }
 
 /** How an exchange ended, for logs. */
@@ -41,20 +57,21 @@ export class Answer {
   /** Whether all of the request is with the origin's socket: then its connection can serve another one. */
   sent = false;
   readonly #exchange: Exchange;
-  readonly #timeoutMs: number;
+  readonly #options: AnswerOptions;
   readonly #settle: (outcome: Outcome) => void;
   #release: () => void = () => {};
   #flow: Flow | undefined;
   #connected = false;
+  /** What follows when the failed request's connection is closed. */
+  #retry: Retry | undefined;
   #timer: NodeJS.Timeout | undefined;
   #head: ResponseHead | undefined;
   #bytesOut = 0;
   #outcome: Outcome | undefined;
 
-  /** @param timeoutMs how long the origin may take from the last byte of the request to the head of its answer; 0 is for ever */
-  constructor(exchange: Exchange, timeoutMs: number) {
+  constructor(exchange: Exchange, options: AnswerOptions) {
     this.#exchange = exchange;
-    this.#timeoutMs = timeoutMs;
+    this.#options = options;
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     this.done = promise;
     this.released = new Promise((release) => {
@@ -62,10 +79,7 @@ export class Answer {
     });
     void promise.then(() => this.#release());
     this.#settle = resolve;
-    this.#timer = setTimeout(
-      () => this.fail("origin-refused", `no connection within ${CONNECT_TIMEOUT_MS} ms`),
-      CONNECT_TIMEOUT_MS,
-    );
+    this.#expectConnection();
   }
 
   /** Whether a connection to the origin was there: before, nothing of the request can have reached it. */
@@ -99,10 +113,11 @@ export class Answer {
   expectHead(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#timeoutMs === 0 || this.#head !== undefined || this.over) return;
+    const { timeoutMs } = this.#options;
+    if (timeoutMs === 0 || this.#head !== undefined || this.over) return;
     this.#timer = setTimeout(
-      () => this.fail("origin-timeout", `no answer within ${this.#timeoutMs} ms`),
-      this.#timeoutMs,
+      () => this.fail("origin-timeout", `no answer within ${timeoutMs} ms`),
+      timeoutMs,
     );
   }
 
@@ -124,7 +139,7 @@ export class Answer {
     const head: ResponseHead = {
       status,
       reason: isHeaderValue(reason) ? reason : "",
-      headers: withoutLength(crossing(fields), keepsLength),
+      headers: withoutLength(this.#options.rewrite(crossing(fields)), keepsLength),
       length: bodyless ? "none" : lengthOf(fields),
     };
     this.#exchange.respond(head);
@@ -171,6 +186,13 @@ export class Answer {
     this.#flow?.destroy(new Error("the answer was complete before the request"));
   }
 
+  /** The client failed: another try when that can do no harm, or else what `fail` does. `closed` must follow. */
+  broke(error: ClientError): void {
+    if (this.over || this.#retry !== undefined) return;
+    this.#retry = this.answered ? undefined : this.#options.again(error);
+    if (this.#retry === undefined) this.fail(clientFault(error, this), faultReason(error));
+  }
+
   /** The origin failed: the visitor gets an error, or a cut answer if its head was sent. */
   fail(code: ErrorCode, note: string): void {
     if (this.over) return;
@@ -188,8 +210,39 @@ export class Answer {
 
   /** The client is done: no byte of this request is on its way, and none will be. Without an answer until then there is none. */
   closed(): void {
+    if (this.#retry !== undefined && !this.over) {
+      this.#tryAgain(this.#retry);
+      return;
+    }
     this.fail("origin-reset", "the connection ended without an answer");
     if (this.#outcome !== undefined) this.#settle(this.#outcome);
+  }
+
+  #tryAgain({ delayMs, send }: Retry): void {
+    this.#retry = undefined;
+    if (this.#connected) {
+      this.#connected = false;
+      this.sent = false;
+      this.bytesIn = 0;
+      this.#expectConnection();
+    }
+    const wait = setTimeout(send, delayMs);
+    this.attach({
+      pause: () => {},
+      resume: () => {},
+      destroy: () => {
+        clearTimeout(wait);
+        this.closed();
+      },
+    });
+  }
+
+  #expectConnection(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(
+      () => this.fail("origin-refused", `no connection within ${CONNECT_TIMEOUT_MS} ms`),
+      CONNECT_TIMEOUT_MS,
+    );
   }
 
   #finish(outcome: RequestOutcome, status: number, reason = ""): void {

@@ -71,9 +71,10 @@ program
     option(
       "--origin <url>",
       "AGENT_ORIGIN",
-      "its address instead: http://, https:// or unix:/path",
+      "its address instead: http://, https://, h2c:// or unix:/path",
     ),
   )
+  .addOption(option("--path <path>", "AGENT_PATH", "the part of it that the tunnel leads to"))
   .addOption(
     option(
       "-c, --concurrency <n>",
@@ -95,6 +96,29 @@ program
       "how long it may take to begin an answer, 0 for ever (default 10m)",
     ),
   )
+  .addOption(
+    option(
+      "--origin-ca <file>",
+      "AGENT_ORIGIN_CA",
+      "whom to believe that it is an https:// server: a PEM file",
+    ),
+  )
+  .addOption(
+    option(
+      "--insecure-origin",
+      "AGENT_INSECURE_ORIGIN",
+      "believe any certificate, as of a self-signed server",
+    ),
+  )
+  .addOption(
+    option(
+      "--no-rewrite-location",
+      "AGENT_REWRITE_LOCATION",
+      "pass its redirects on as they are, also out of the tunnel",
+    ),
+  )
+  // What is so by default can be said, to win over the environment.
+  .addOption(new Option("--rewrite-location").hideHelp())
   .optionsGroup("Running:")
   .addOption(
     option(
@@ -204,17 +228,19 @@ async function finish(command: Command, run: Run): Promise<void> {
 /** Every value with where it came from. An empty environment variable is as good as none. */
 function givenOf(command: Command): GivenValues {
   const given: Record<string, Given> = {};
-  for (const { long, envVar, attributeName } of command.options.map((each) => ({
-    long: each.long ?? "",
-    envVar: each.envVar ?? "",
-    attributeName: each.attributeName(),
-  }))) {
-    const value: unknown = command.getOptionValue(attributeName);
-    const flag = command.getOptionValueSource(attributeName) === "cli";
-    // Of a flag without a value commander says only that its variable is there, not what it says.
-    const text = value === true ? (flag ? "true" : process.env[envVar]) : value;
-    if (typeof text !== "string" || (text === "" && !flag)) continue;
-    given[attributeName] = { text, from: flag ? long : envVar, flag };
+  for (const each of command.options) {
+    const name = each.attributeName();
+    const value: unknown = command.getOptionValue(name);
+    const source = command.getOptionValueSource(name);
+    if (source === "cli") {
+      // One of two that say yes and no to the same.
+      if (typeof value === "boolean" && each.negate === value) continue;
+      given[name] = { text: String(value), from: each.long ?? name, flag: true };
+    } else if (source === "env" && each.envVar !== undefined) {
+      // For a flag without a value commander only knows that the variable is there.
+      const text = process.env[each.envVar] ?? "";
+      if (text !== "") given[name] = { text, from: each.envVar, flag: false };
+    }
   }
   return given;
 }

@@ -7,6 +7,7 @@
 import * as v from "valibot";
 import { isHeaderValue } from "../codec/headers.ts";
 import { GRACE_MS, MAX_GRACE_MS, MAX_STREAMS } from "../codec/limits.ts";
+import { isBasePath } from "./base-path.ts";
 import { durationMs } from "./duration.ts";
 import type { Role } from "./token.ts";
 import { UsageError } from "./usage.ts";
@@ -17,6 +18,8 @@ export interface Given {
   readonly from: string;
   /** Whether it came from the command line: then it wins over the environment. */
   readonly flag: boolean;
+  /** Whether it came from a configuration file: then everything else wins over it. */
+  readonly file?: true;
 }
 
 /** Everything that was given, by the camel-case name of its flag. */
@@ -27,6 +30,8 @@ export interface OriginAddress {
   /** Scheme, host and port. For a Unix socket the host is only what `Host` says. */
   readonly url: URL;
   readonly socketPath: string | undefined;
+  /** Whether HTTP/2 is spoken without TLS, which cannot be negotiated. */
+  readonly http2: boolean;
   readonly label: string;
 }
 
@@ -39,6 +44,14 @@ export interface ConnectConfig {
   readonly concurrency: number;
   /** The `Host` that the origin sees; its own address when undefined. */
   readonly hostHeader: string | undefined;
+  /** What is put before every target; "" for nothing. */
+  readonly basePath: string;
+  /** Whether redirects are made to stay in the tunnel. */
+  readonly rewriteLocation: boolean;
+  /** A file of certificates that are trusted, and no others; those that Node knows when undefined. */
+  readonly originCa: string | undefined;
+  /** Whether any certificate will do. */
+  readonly insecureOrigin: boolean;
   /** How long the origin may take to begin its answer; 0 is for ever. */
   readonly originTimeoutMs: number;
   /** How long requests in flight may take to finish after the first signal. */
@@ -132,6 +145,19 @@ const hostHeader = v.config(v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/)), {
   message: "a host name, with a port if need be",
 });
 
+const basePath = v.config(v.pipe(v.string(), v.check(isBasePath)), {
+  message: "a path like /graphql, without a query and without dot segments",
+});
+const truth = v.config(
+  v.pipe(
+    v.string(),
+    v.toLowerCase(),
+    v.regex(/^(?:1|true|yes|on|0|false|no|off)$/),
+    v.transform((text) => /^(?:1|true|yes|on)$/.test(text)),
+  ),
+  { message: "1 or 0" },
+);
+
 /** @throws UsageError */
 export function connectConfig(given: GivenValues): ConnectConfig {
   return {
@@ -144,6 +170,10 @@ export function connectConfig(given: GivenValues): ConnectConfig {
         given.concurrency,
       ) ?? 64,
     hostHeader: checkIf(hostHeader, given.hostHeader),
+    basePath: basePathOf(given),
+    rewriteLocation: checkIf(truth, given.rewriteLocation) ?? true,
+    originCa: given.originCa?.text,
+    insecureOrigin: checkIf(truth, given.insecureOrigin) ?? false,
     originTimeoutMs:
       checkIf(
         duration(0, TIMER_MAX_MS, "a time like 30s, 10m or 2h, at most 24d; 0 is for ever"),
@@ -215,17 +245,28 @@ export function isLoopback(url: URL): boolean {
   );
 }
 
+/** Flags win over the environment, and the environment over a file. */
+function rank({ flag, file }: Given): number {
+  return flag ? 2 : file === true ? 0 : 1;
+}
+
+function basePathOf({ path }: GivenValues): string {
+  const text = checkIf(basePath, path) ?? "";
+  // The root is where targets begin anyway.
+  return text === "/" ? "" : text;
+}
+
 function originOf(given: GivenValues): OriginAddress {
   const { port: byPort, origin: byUrl } = given;
-  if (byPort !== undefined && byUrl !== undefined && byPort.flag === byUrl.flag) {
+  if (byPort !== undefined && byUrl !== undefined && rank(byPort) === rank(byUrl)) {
     throw new UsageError(
       `${byPort.from} and ${byUrl.from} say two different things: give the one or the other.`,
     );
   }
-  if (byPort !== undefined && (byUrl === undefined || byPort.flag)) {
+  if (byPort !== undefined && (byUrl === undefined || rank(byPort) > rank(byUrl))) {
     // Not 127.0.0.1: development servers listen on either address of localhost, and check that Host says localhost.
     const url = new URL(`http://localhost:${check(port, byPort)}`);
-    return { url, socketPath: undefined, label: url.origin };
+    return { url, socketPath: undefined, http2: false, label: url.origin };
   }
   if (byUrl === undefined) {
     throw new UsageError(
@@ -234,9 +275,12 @@ function originOf(given: GivenValues): OriginAddress {
   }
   const unix = /^unix:(?:\/\/)?(\/[^\0]*)$/.exec(byUrl.text)?.[1];
   if (unix !== undefined) {
-    return { url: new URL("http://localhost"), socketPath: unix, label: `unix:${unix}` };
+    const url = new URL("http://localhost");
+    return { url, socketPath: unix, http2: false, label: `unix:${unix}` };
   }
-  const url = URL.canParse(byUrl.text) ? new URL(byUrl.text) : undefined;
+  const http2 = /^h2c:\/\//i.test(byUrl.text);
+  const text = http2 ? byUrl.text.replace(/^h2c/i, "http") : byUrl.text;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
   const plain =
     url !== undefined &&
     /^https?:$/.test(url.protocol) &&
@@ -245,9 +289,12 @@ function originOf(given: GivenValues): OriginAddress {
     url.hash === "" &&
     url.username === "";
   if (!plain) {
-    throw complaint(byUrl, "an http:// or https:// URL without a path, or unix:/path/to.sock");
+    throw complaint(
+      byUrl,
+      "an http://, https:// or h2c:// URL without a path (that is --path), or unix:/path/to.sock",
+    );
   }
-  return { url, socketPath: undefined, label: url.origin };
+  return { url, socketPath: undefined, http2, label: http2 ? `h2c://${url.host}` : url.origin };
 }
 
 function need(given: Given | undefined, flag: string, what: string): Given {

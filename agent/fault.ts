@@ -2,6 +2,9 @@
 import type { ErrorCode } from "../codec/errors.ts";
 import { MAX_NOTE_CHARS } from "../codec/limits.ts";
 
+/** What an HTTP client reports; most come with a code. */
+export type ClientError = Error & { readonly code?: string };
+
 /** How far the request had come when the error came. */
 export interface Progress {
   /** Whether a connection to the origin was there. */
@@ -16,10 +19,7 @@ export interface Progress {
  *
  * By code where there is one; undici tells an answer out of turn from a closed connection by its message alone.
  */
-export function clientFault(
-  error: Error & { readonly code?: string },
-  { connected, answered }: Progress,
-): ErrorCode {
+export function clientFault(error: ClientError, { connected, answered }: Progress): ErrorCode {
   const code = error.code ?? "";
   // A head that undici will not send: the session should not have let it through.
   if (code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_NOT_SUPPORTED") return "internal-error";
@@ -32,20 +32,28 @@ export function clientFault(
   return "origin-reset";
 }
 
-/** Certificates that nobody known to Node vouches for. */
-const untrusted = new Set([
-  "DEPTH_ZERO_SELF_SIGNED_CERT",
-  "SELF_SIGNED_CERT_IN_CHAIN",
-  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+/** What can be wrong with a certificate: the first four, that nobody known to Node vouches for it. */
+const flaws = new Map([
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", "its certificate is self-signed"],
+  ["SELF_SIGNED_CERT_IN_CHAIN", "its certificate's authority is not trusted"],
+  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "its certificate's authority is not trusted"],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "its certificate's authority is not trusted"],
+  ["ERR_TLS_CERT_ALTNAME_INVALID", "its certificate is for another name"],
+  ["CERT_HAS_EXPIRED", "its certificate has expired"],
+  ["CERT_NOT_YET_VALID", "its certificate is not valid yet"],
 ]);
 
+/** What OpenSSL says when a server wants none of the protocols offered (RFC 7301 section 3.2). */
+export const NO_COMMON_PROTOCOL = "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL";
+
 /** What went wrong with a connection, in one line for the agent's log, and what to do where that is known. */
-export function faultReason(error: Error & { readonly code?: string }): string {
+export function faultReason(error: ClientError): string {
   const code = error.code ?? "";
-  if (untrusted.has(code)) {
-    return `its certificate is not trusted (${code}); NODE_EXTRA_CA_CERTS=<its PEM file> makes the agent trust it`;
+  const flaw = flaws.get(code);
+  if (flaw !== undefined) {
+    return `${flaw} (${code}); if it is the right server, --origin-ca <PEM file> says whom to believe, --insecure-origin believes anyone`;
   }
+  if (code === NO_COMMON_PROTOCOL) return "it speaks neither HTTP/1.1 nor HTTP/2 over TLS";
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || /wrong version number/.test(error.message)) {
     return "it does not speak TLS; is it http:// instead of https://?";
   }
@@ -62,4 +70,10 @@ export function faultReason(error: Error & { readonly code?: string }): string {
     code ||
     error.name
   );
+}
+
+/** Whether nobody listens at the origin's address, at this moment. */
+export function isAbsent(error: ClientError): boolean {
+  // A Unix socket's file is gone while its server is.
+  return error.code === "ECONNREFUSED" || error.code === "ENOENT";
 }

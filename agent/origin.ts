@@ -1,53 +1,128 @@
 /**
  * The server behind the tunnel: replays one exchange on it, both bodies streaming.
  *
- * The target is sent exactly as it was received: no URL is ever built by joining strings.
+ * The target is sent exactly as it was received, below the base path if there is one: no URL is ever parsed.
  */
 import type { Agent as HttpAgent } from "node:http";
 import type { Pool } from "undici";
 import type { Exchange } from "../codec/exchange.ts";
-import { Answer } from "./answer.ts";
+import { Answer, type Retry } from "./answer.ts";
+import { withBase } from "./base-path.ts";
+import type { Call } from "./call.ts";
 import type { OriginAddress } from "./config.ts";
+import { type ClientError, isAbsent, NO_COMMON_PROTOCOL } from "./fault.ts";
+import { Http2 } from "./http2.ts";
+import { lastValue, type Place, prefixOf, relocated } from "./location.ts";
+import { lastWordsOf } from "./origin-socket.ts";
+import type { OriginTls } from "./origin-tls.ts";
+import { Patience } from "./patience.ts";
 import { createAgent, sendStreaming } from "./streaming.ts";
 import { sendUpgrade } from "./upgrade.ts";
-import { createPool, isWhole, sendWhole } from "./whole.ts";
+import { createPool, isWhole, sendWhole, wholeBody } from "./whole.ts";
 
 export interface OriginOptions {
   readonly address: OriginAddress;
+  /** What is put before every target; "" for nothing. See `isBasePath`. */
+  readonly basePath: string;
   /** The most exchanges that are replayed at once. */
   readonly concurrency: number;
   /** The `Host` to send; the address's own when undefined. */
   readonly hostHeader: string | undefined;
+  /** Whether redirects are made to stay in the tunnel. */
+  readonly rewriteLocation: boolean;
+  readonly tls: OriginTls;
   /** See `ConnectConfig.originTimeoutMs`. */
   readonly timeoutMs: number;
 }
+
+/** RFC 9110 section 9.2.1: the origin may get them twice. */
+const safeMethods = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
 
 export class Origin {
   readonly #options: OriginOptions;
   readonly #host: string;
   readonly #pool: Pool;
   readonly #agent: HttpAgent;
+  readonly #patience = new Patience();
+  /** Set when the origin speaks nothing else. */
+  #http2: Http2 | undefined;
 
   constructor(options: OriginOptions) {
+    const { address, tls, concurrency } = options;
     this.#options = options;
-    this.#host = options.hostHeader ?? options.address.url.host;
-    this.#pool = createPool(options.address, options.concurrency);
-    this.#agent = createAgent(options.address);
+    this.#host = options.hostHeader ?? address.url.host;
+    this.#pool = createPool(address, tls, concurrency);
+    this.#agent = createAgent(address, tls);
+    if (address.http2) this.#http2 = new Http2(address, tls, concurrency);
   }
 
   /** Starts one exchange. Call `cancel` of what it returns when nobody waits for the answer any more. */
   replay(exchange: Exchange): Answer {
-    const answer = new Answer(exchange, this.#options.timeoutMs);
-    if (exchange.request.length === "socket") {
-      sendUpgrade(this.#options.address, exchange, this.#host, answer);
-    } else if (isWhole(exchange)) sendWhole(this.#pool, exchange, this.#host, answer);
-    else sendStreaming(this.#agent, this.#options.address, exchange, this.#host, answer);
+    const { basePath, rewriteLocation, timeoutMs } = this.#options;
+    const { request } = exchange;
+    const path = withBase(basePath, request.path);
+    const whole = isWhole(exchange);
+    const body = whole ? wholeBody(exchange) : undefined;
+    let repeated = false;
+    const again = (error: ClientError): Retry | undefined => {
+      if (answer.connected) {
+        // The connection had been idle, and was closed by the origin while the request was on its way to it.
+        const stale = lastWordsOf(error);
+        const safe = request.length === "none" && safeMethods.has(request.method);
+        if (repeated || !safe || stale?.reused !== true || !stale.silent) return undefined;
+        repeated = true;
+        return { delayMs: 0, send };
+      }
+      if (error.code === NO_COMMON_PROTOCOL) {
+        const { address, tls, concurrency } = this.#options;
+        if (request.length === "socket" || this.#http2 !== undefined) return undefined;
+        this.#http2 = new Http2(address, tls, concurrency);
+        return { delayMs: 0, send };
+      }
+      const delayMs = isAbsent(error) ? this.#patience.refused(performance.now()) : undefined;
+      return delayMs === undefined ? undefined : { delayMs, send };
+    };
+    const answer = new Answer(exchange, {
+      timeoutMs,
+      rewrite: (fields) =>
+        rewriteLocation ? relocated(fields, () => this.#place(exchange)) : fields,
+      again,
+    });
+    const call: Call = { exchange, path: path ?? "", host: this.#host, answer };
+    const send = (): void => this.#send(call, whole, body);
+    if (path === undefined) {
+      answer.fail("bad-request", `the target leads out of ${basePath}`);
+      answer.closed();
+    } else send();
     return answer;
   }
 
   /** Ends every connection. */
   async close(): Promise<void> {
     this.#agent.destroy();
+    this.#http2?.close();
     await this.#pool.destroy();
+  }
+
+  #send(call: Call, whole: boolean, body: Buffer | undefined): void {
+    const { address, tls } = this.#options;
+    if (call.exchange.request.length === "socket") {
+      if (address.http2) {
+        call.answer.fail("origin-invalid", "WebSockets need an origin that speaks HTTP/1.1");
+        call.answer.closed();
+      } else sendUpgrade(address, tls, call);
+    } else if (this.#http2 !== undefined) this.#http2.send(call, body);
+    else if (whole) sendWhole(this.#pool, call, body);
+    else sendStreaming(this.#agent, address, call);
+  }
+
+  #place({ request }: Exchange): Place {
+    const { address, basePath } = this.#options;
+    return {
+      prefix: prefixOf(lastValue(request.headers, "x-forwarded-prefix")),
+      basePath,
+      origin: [address.url.host, this.#host],
+      visited: lastValue(request.headers, "x-forwarded-host"),
+    };
   }
 }

@@ -7,34 +7,34 @@
 import {
   type ClientRequest,
   type IncomingMessage,
+  type RequestOptions,
   Agent as HttpAgent,
   request as httpRequest,
 } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Socket } from "node:net";
+import type { Writable } from "node:stream";
 import type { Exchange } from "../codec/exchange.ts";
 import { MAX_HEAD_BYTES } from "../codec/limits.ts";
 import type { Answer } from "./answer.ts";
+import type { Call } from "./call.ts";
 import type { OriginAddress } from "./config.ts";
-import { clientFault, faultReason } from "./fault.ts";
 import { fieldsFromWire, fromWire, requestFields } from "./fields.ts";
+import { type OriginTls, serverName } from "./origin-tls.ts";
 import { KEEP_ALIVE_MS } from "./whole.ts";
 
 /** Kept connections for streaming requests. */
-export function createAgent(address: OriginAddress): HttpAgent {
-  const Kind = address.url.protocol === "https:" ? HttpsAgent : HttpAgent;
-  return new Kind({ keepAlive: true, timeout: KEEP_ALIVE_MS });
+export function createAgent(address: OriginAddress, tls: OriginTls): HttpAgent {
+  const kept = { keepAlive: true, timeout: KEEP_ALIVE_MS };
+  return address.url.protocol === "https:"
+    ? new HttpsAgent({ ...kept, ...tls })
+    : new HttpAgent(kept);
 }
 
-/** Sends a request and its body as it arrives. Everything that happens is told to `answer`. */
-export function sendStreaming(
-  agent: HttpAgent,
-  address: OriginAddress,
-  exchange: Exchange,
-  host: string,
-  answer: Answer,
-): void {
-  const request = open(agent, address, exchange, host);
+/** Sends a request and its body as it arrives. */
+export function sendStreaming(agent: HttpAgent, address: OriginAddress, call: Call): void {
+  const { exchange, answer } = call;
+  const request = open(agent, address, call);
   let response: IncomingMessage | undefined;
   answer.attach({
     pause: () => response?.pause(),
@@ -45,14 +45,8 @@ export function sendStreaming(
     answer.connect();
     void pump(exchange, request, answer);
   };
-  request.on("socket", (socket: Socket) => {
-    if (socket.connecting) {
-      socket.once(address.url.protocol === "https:" ? "secureConnect" : "connect", connected);
-    } else connected();
-  });
-  request.on("error", (error) => {
-    answer.fail(clientFault(error, answer), faultReason(error));
-  });
+  onConnected(request, address, connected);
+  request.on("error", (error) => answer.broke(error));
   request.on("response", (message) => {
     response = message;
     relay(message, answer);
@@ -62,27 +56,44 @@ export function sendStreaming(
   request.flushHeaders();
 }
 
-function open(
-  agent: HttpAgent,
+function open(agent: HttpAgent, address: OriginAddress, call: Call): ClientRequest {
+  const { request: head } = call.exchange;
+  const headers = requestFields(head, call.host);
+  if (head.length === "unknown") headers.push("transfer-encoding", "chunked");
+  else headers.push("content-length", String(head.length));
+  const { method } = head;
+  return requestTo(address, call, { agent, method, headers });
+}
+
+/** Opens a request to the address by node:http, sending nothing but what `options` say. */
+export function requestTo(
   { url, socketPath }: OriginAddress,
-  { request: head }: Exchange,
-  host: string,
+  { path, host }: Pick<Call, "path" | "host">,
+  options: RequestOptions,
 ): ClientRequest {
-  const { method, path, length } = head;
-  const headers = requestFields(head, host);
-  if (length === "unknown") headers.push("transfer-encoding", "chunked");
-  else headers.push("content-length", String(length));
   const secure = url.protocol === "https:";
   return (secure ? httpsRequest : httpRequest)({
-    agent,
-    method,
+    ...options,
     path,
-    headers,
     setHost: false,
     maxHeaderSize: MAX_HEAD_BYTES,
+    ...(secure ? { servername: serverName(host) } : {}),
     ...(socketPath === undefined
       ? { host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port: url.port || (secure ? 443 : 80) }
       : { socketPath }),
+  });
+}
+
+/** Calls `then` when a connection is there and before anything is written to it. */
+export function onConnected(
+  request: ClientRequest,
+  { url }: OriginAddress,
+  then: () => void,
+): void {
+  request.on("socket", (socket: Socket) => {
+    if (socket.connecting) {
+      socket.once(url.protocol === "https:" ? "secureConnect" : "connect", then);
+    } else then();
   });
 }
 
@@ -95,14 +106,18 @@ export function relay(message: IncomingMessage, answer: Answer): void {
   );
   message.on("data", (chunk: Buffer) => answer.data(chunk));
   message.on("end", () => answer.end(fieldsFromWire(message.rawTrailers)));
-  message.on("error", (error) => answer.fail(clientFault(error, answer), faultReason(error)));
+  message.on("error", (error) => answer.broke(error));
 }
 
 /**
  * Writes the body as it arrives, at the pace of the origin's socket: a chunk's credit goes back when the next is taken.
  * When the answer is complete before the body, the rest is dropped.
  */
-async function pump({ incoming }: Exchange, request: ClientRequest, answer: Answer): Promise<void> {
+export async function pump(
+  { incoming }: Exchange,
+  request: Writable,
+  answer: Answer,
+): Promise<void> {
   try {
     for (;;) {
       const chunk = incoming.take();
@@ -128,7 +143,7 @@ async function pump({ incoming }: Exchange, request: ClientRequest, answer: Answ
 }
 
 /** Resolves when the socket took what was written, or is gone. */
-function drained(request: ClientRequest): Promise<void> {
+function drained(request: Writable): Promise<void> {
   if (request.destroyed) return Promise.resolve();
   return new Promise((resolve) => {
     const go = (): void => {

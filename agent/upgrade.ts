@@ -4,29 +4,25 @@
  * The edge speaks WebSocket; here it is only checked that the origin does too.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { type ClientRequest, type IncomingMessage, request as httpRequest } from "node:http";
-import { request as httpsRequest } from "node:https";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Exchange } from "../codec/exchange.ts";
-import { MAX_HEAD_BYTES } from "../codec/limits.ts";
 import type { Answer } from "./answer.ts";
+import type { Call } from "./call.ts";
 import type { OriginAddress } from "./config.ts";
-import { clientFault, faultReason } from "./fault.ts";
+import { faultReason } from "./fault.ts";
 import { fieldsFromWire, fromWire, requestFields } from "./fields.ts";
-import { relay } from "./streaming.ts";
+import type { OriginTls } from "./origin-tls.ts";
+import { onConnected, relay, requestTo } from "./streaming.ts";
 
 /** RFC 6455 section 1.3. */
 const ACCEPT_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/** Asks the origin for a WebSocket. Everything that happens is told to `answer`. */
-export function sendUpgrade(
-  address: OriginAddress,
-  exchange: Exchange,
-  host: string,
-  answer: Answer,
-): void {
+/** Asks the origin for a WebSocket. */
+export function sendUpgrade(address: OriginAddress, tls: OriginTls, call: Call): void {
+  const { exchange, answer } = call;
   const key = randomBytes(16).toString("base64");
-  const request = open(address, exchange, host, key);
+  const request = open(address, tls, call, key);
   let socket: Duplex | undefined;
   let refusal: IncomingMessage | undefined;
   answer.attach({
@@ -37,8 +33,8 @@ export function sendUpgrade(
       request.destroy(error);
     },
   });
-  request.on("socket", () => answer.connect());
-  request.on("error", (error) => answer.fail(clientFault(error, answer), faultReason(error)));
+  onConnected(request, address, () => answer.connect());
+  request.on("error", (error) => answer.broke(error));
   // An origin that wants no WebSocket says so with an answer like any other.
   request.on("response", (message) => {
     refusal = message;
@@ -67,27 +63,11 @@ export function sendUpgrade(
   request.end();
 }
 
-function open(
-  { url, socketPath }: OriginAddress,
-  { request: head }: Exchange,
-  host: string,
-  key: string,
-): ClientRequest {
-  const headers = requestFields(head, host);
+function open(address: OriginAddress, tls: OriginTls, call: Call, key: string): ClientRequest {
+  const headers = requestFields(call.exchange.request, call.host);
   headers.push("connection", "Upgrade", "upgrade", "websocket");
   headers.push("sec-websocket-version", "13", "sec-websocket-key", key);
-  const secure = url.protocol === "https:";
-  return (secure ? httpsRequest : httpRequest)({
-    agent: false,
-    method: "GET",
-    path: head.path,
-    headers,
-    setHost: false,
-    maxHeaderSize: MAX_HEAD_BYTES,
-    ...(socketPath === undefined
-      ? { host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port: url.port || (secure ? 443 : 80) }
-      : { socketPath }),
-  });
+  return requestTo(address, call, { ...tls, agent: false, method: "GET", headers });
 }
 
 function acceptOf(key: string): string {

@@ -9,22 +9,26 @@ import { Pool, type Dispatcher } from "undici";
 import type { Exchange } from "../codec/exchange.ts";
 import { MAX_HEAD_BYTES } from "../codec/limits.ts";
 import { type Answer, CONNECT_TIMEOUT_MS } from "./answer.ts";
-import { clientFault, faultReason } from "./fault.ts";
+import type { Call } from "./call.ts";
 import type { OriginAddress } from "./config.ts";
 import { fieldsFromWire, requestFields } from "./fields.ts";
+import { createConnector } from "./origin-socket.ts";
+import type { OriginTls } from "./origin-tls.ts";
 
 /** An idle connection is closed after this time, before servers do it (Node's after 5 s): a request must not meet its end. */
 export const KEEP_ALIVE_MS = 4000;
 
 /** @param connections how many requests may be under way at once; undici would queue more, unseen */
-export function createPool(address: OriginAddress, connections: number): Pool {
+export function createPool(address: OriginAddress, tls: OriginTls, connections: number): Pool {
   return new Pool(address.url.origin, {
     connections,
     pipelining: 1,
-    connect: {
+    connect: createConnector({
+      ...tls,
       timeout: CONNECT_TIMEOUT_MS,
+      allowH2: false,
       ...(address.socketPath === undefined ? {} : { socketPath: address.socketPath }),
-    },
+    }),
     keepAliveTimeout: KEEP_ALIVE_MS,
     maxHeaderSize: MAX_HEAD_BYTES,
     // The answer's clock is `Answer`'s, the same for both clients; a body may be silent for hours, as event streams are.
@@ -40,20 +44,27 @@ export function isWhole({ request, incoming }: Exchange): boolean {
   return request.length === "none" || (typeof request.length === "number" && incoming.complete);
 }
 
-/** Sends a request that `isWhole`. Everything that happens is told to `answer`. */
-export function sendWhole(pool: Pool, exchange: Exchange, host: string, answer: Answer): void {
-  const { request, incoming } = exchange;
-  const body = request.length === "none" ? undefined : take(incoming);
+/** The body of a request that `isWhole`; undefined when it has none. It is taken: there is no second time. */
+export function wholeBody({ request, incoming }: Exchange): Buffer | undefined {
+  if (request.length === "none") return undefined;
+  const chunks: Uint8Array[] = [];
+  for (let chunk = incoming.take(); chunk !== undefined; chunk = incoming.take()) {
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Sends a request that `isWhole`. */
+export function sendWhole(pool: Pool, call: Call, body: Buffer | undefined): void {
+  const { answer, path, host } = call;
+  const { request } = call.exchange;
   const headers = requestFields(request, host);
   // With a body undici repeats the header itself; without one it says `Content-Length: 0` where the method asks for it.
   if (body !== undefined) headers.push("content-length", String(body.length));
   answer.bytesIn = body?.length ?? 0;
   // undici writes head and body at once.
   answer.sent = true;
-  pool.dispatch(
-    { method: request.method, path: request.path, headers, body: body ?? null },
-    new Handler(answer),
-  );
+  pool.dispatch({ method: request.method, path, headers, body: body ?? null }, new Handler(answer));
 }
 
 /** undici's view of an `Answer`. */
@@ -96,7 +107,7 @@ class Handler implements Dispatcher.DispatchHandler {
 
   /** Called for whatever ends a request early, also for an `abort()`, and for one that never got a connection. */
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#answer.fail(clientFault(error, this.#answer), faultReason(error));
+    this.#answer.broke(error);
     this.#answer.closed();
   }
 }
@@ -104,12 +115,4 @@ class Handler implements Dispatcher.DispatchHandler {
 /** HTTP/1.1 gives fields as a flat list of bytes. */
 function rawFields(raw: Dispatcher.DispatchController["rawHeaders"]): string[] {
   return Array.isArray(raw) ? fieldsFromWire(raw) : [];
-}
-
-function take(incoming: Exchange["incoming"]): Buffer {
-  const chunks: Uint8Array[] = [];
-  for (let chunk = incoming.take(); chunk !== undefined; chunk = incoming.take()) {
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

@@ -22,9 +22,11 @@ test("both addresses of localhost are named, and a code stands for no message", 
 });
 
 test("what a person can mend comes with what to do", () => {
-  expect(faultReason(error("self-signed certificate", "DEPTH_ZERO_SELF_SIGNED_CERT"))).toContain(
-    "NODE_EXTRA_CA_CERTS",
-  );
+  for (const code of ["DEPTH_ZERO_SELF_SIGNED_CERT", "ERR_TLS_CERT_ALTNAME_INVALID"]) {
+    expect(faultReason(error("no", code))).toMatch(
+      new RegExp(`^its certificate .*${code}.*--origin-ca .*--insecure-origin`),
+    );
+  }
   expect(faultReason(error("write EPROTO …:wrong version number:…\n", "EPROTO"))).toContain(
     "http:// instead of https://",
   );

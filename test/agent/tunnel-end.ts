@@ -34,9 +34,12 @@ export class TunnelEnd {
     const url = new URL(`http://localhost:${port}`);
     const concurrency = options.concurrency ?? 8;
     const origin = new Origin({
-      address: { url, socketPath: undefined, label: url.origin },
+      address: { url, socketPath: undefined, http2: false, label: url.origin },
+      basePath: "",
       concurrency,
       hostHeader: undefined,
+      rewriteLocation: true,
+      tls: { rejectUnauthorized: true },
       timeoutMs: 10_000,
       ...options,
     });

@@ -314,7 +314,7 @@ describe("a status crosses with its reason", () => {
     "a redirect (%d) is passed on, not followed",
     async (status) => {
       const seenBefore = tunnel.origin.log.length;
-      const location = `http://localhost:${tunnel.origin.port}/elsewhere?a=%2F#part`;
+      const location = "https://other.example/elsewhere?a=%2F#part";
       tunnel.origin.on("/moved", async (received) => {
         await received.body();
         received.response.writeHead(status, { location }).end("moved");
