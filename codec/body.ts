@@ -115,7 +115,8 @@ export class IncomingBody<Owner = unknown> implements AsyncIterable<Uint8Array> 
 
   /** Nobody needs the rest. The body that leaves goes on; the sender is told to stop once that has ended. */
   decline(): void {
-    if (this.#error !== undefined || this.complete) return;
+    // A body that has been read to its end stays what it is; one that is here unread would keep its memory for good.
+    if (this.#error !== undefined || (this.ended && this.bufferedBytes === 0)) return;
     this.drop(new TunnelError("not-needed"));
     this.#mux.decline(this.#stream);
     this.#host.wake();

@@ -178,9 +178,9 @@ export class Mux<Owner> {
    * once the END of the other is out the peer is told to stop.
    */
   decline(stream: Stream<Owner>): void {
-    if (isOver(stream.inbox.state)) return;
+    const over = isOver(stream.inbox.state);
     stream.inbox.discard();
-    this.#concludeDeclined(stream);
+    if (!over) this.#concludeDeclined(stream);
   }
 
   /** Whether the peer cannot have heard of a stream that we opened: its REQUEST still waits here. */
