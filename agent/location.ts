@@ -73,12 +73,17 @@ export function relocate(location: string, place: Place): string {
 function inside(path: string, { prefix, basePath }: Place): string | undefined {
   // An origin that honours X-Forwarded-Prefix has said it already.
   if (prefix !== "" && isBelow(path, prefix)) return path;
-  if (basePath === "") return prefix + path;
   const base = basePath.endsWith("/") ? basePath.slice(0, -1) : basePath;
+  // Without a prefix "//x" would be another host.
+  if (prefix === "" && otherHost.test(path.slice(base.length))) return undefined;
+  if (basePath === "") return prefix + path;
   if (!isBelow(path, base)) return undefined;
   const rest = path.slice(base.length);
   return rest.startsWith("/") ? prefix + rest : `${prefix}/${rest}`;
 }
+
+/** What browsers read as an authority without a scheme. */
+const otherHost = /^\/[/\\]/;
 
 function isBelow(path: string, prefix: string): boolean {
   return path.startsWith(prefix) && /^(?:[/?#]|$)/.test(path.slice(prefix.length));
