@@ -11,6 +11,7 @@ export function faultsOf(
   verdicts: readonly Verdict[],
   whole: boolean,
 ): string[] {
+  if (rows.length === 0) return ["no row is called that: --list says what there is"];
   const failed = rows
     .filter(({ kind }) => kind !== "peer")
     .filter(({ fault, figures }) => fault !== undefined || Object.keys(figures).length === 0)

@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { comparison } from "./compare.ts";
 import { costOfRows } from "./cost.ts";
 import { faultsOf } from "./faults.ts";
-import { memoryRows } from "./memory.ts";
+import { memoryRows, STALLED } from "./memory.ts";
 import { messageRows } from "./messages.ts";
 import type { MicroQuestion } from "./micro.ts";
 import { pathName, pathRows, pathsOf, throughputSeries } from "./path.ts";
@@ -22,7 +22,7 @@ import { costText, skippedText, tableText, verdictText } from "./report.ts";
 import { commit, machine, readResult, type Result, type Skipped, writeResult } from "./result.ts";
 import { type Row, type Series, type Subject, subjects } from "./row.ts";
 import { startSluice } from "./sluice.ts";
-import { noPath, type Path, Site } from "./system.ts";
+import { noPath, type Path, Site, type System } from "./system.ts";
 import { startSystems } from "./systems.ts";
 import { verdictsOf } from "./targets.ts";
 import { type Generators, latencySeries, tunnelRows } from "./tunnel.ts";
@@ -63,7 +63,10 @@ class Run {
     const generators = { measured: startGenerator(), beside: startGenerator() };
     try {
       const port = Number((await origin.line(/listening on (\d+)/))[1]);
-      if (this.#wants("tunnel") || this.#wants("memory")) await this.#onLoopback(port, generators);
+      if (this.#wants("memory") && STALLED.includes(this.#rowsOnly)) {
+        await this.#memory(port, generators);
+      }
+      if (this.#wants("tunnel")) await this.#onLoopback(port, generators);
       if (this.#wants("messages")) await this.#messages(port, generators);
       for (const path of this.#wants("path") ? pathsOf(this.#plan) : []) {
         await this.#overPath(port, path, generators);
@@ -90,25 +93,19 @@ class Run {
     await worker.stop();
   }
 
-  async #onLoopback(port: number, generators: Generators): Promise<void> {
-    const show = (what: string): void => this.#progress.show(what);
-    const site = new Site(port, noPath);
-    const { withPeers } = this.#plan;
-    const systems = await startSystems(site, generators.measured, withPeers, this.#progress);
-    this.skipped.push(...systems.skipped);
-    if (this.#wants("memory") && "stalled reader".includes(this.#rowsOnly)) {
-      // First: later the processes have grown already.
-      const { rows, series } = await memoryRows(systems.all, generators, this.#plan, show);
+  /** In processes of its own: those that have done other work have grown, and not everybody gets over a stalled reader. */
+  async #memory(port: number, generators: Generators): Promise<void> {
+    await this.#with(port, noPath, generators, async (systems, show) => {
+      const { rows, series } = await memoryRows(systems, generators, this.#plan, show);
       this.rows.push(...rows);
       this.series.push(...series);
-    }
-    if (this.#wants("tunnel")) {
-      this.rows.push(
-        ...(await tunnelRows(systems.all, generators, this.#plan, this.#rowsOnly, show)),
-      );
-    }
-    await systems.stop();
-    await site.stop();
+    });
+  }
+
+  async #onLoopback(port: number, generators: Generators): Promise<void> {
+    await this.#with(port, noPath, generators, async (systems, show) => {
+      this.rows.push(...(await tunnelRows(systems, generators, this.#plan, this.#rowsOnly, show)));
+    });
     this.series.push(...latencySeries(this.rows, this.#plan));
   }
 
@@ -124,14 +121,32 @@ class Run {
   }
 
   async #overPath(port: number, path: Path, generators: Generators): Promise<void> {
-    const show = (what: string): void => this.#progress.show(what);
-    show(`path · ${pathName(path)}`);
+    this.#progress.show(`path · ${pathName(path)}`);
+    await this.#with(port, path, generators, async (systems, show) => {
+      this.rows.push(
+        ...(await pathRows(path, systems, generators, this.#plan, this.#rowsOnly, show)),
+      );
+    });
+  }
+
+  /** Sets all systems up on a path of their own, for as long as `measure` takes. */
+  async #with(
+    port: number,
+    path: Path,
+    generators: Generators,
+    measure: (systems: readonly System[], show: (what: string) => void) => Promise<void>,
+  ): Promise<void> {
     const site = new Site(port, path);
     const { withPeers } = this.#plan;
-    const systems = await startSystems(site, generators.measured, withPeers, this.#progress);
-    this.rows.push(
-      ...(await pathRows(path, systems.all, generators, this.#plan, this.#rowsOnly, show)),
+    const systems = await startSystems(
+      site,
+      generators.measured,
+      withPeers,
+      this.skipped,
+      this.#progress,
     );
+    this.skipped.push(...systems.skipped);
+    await measure(systems.all, (what) => this.#progress.show(what));
     await systems.stop();
     await site.stop();
   }

@@ -26,10 +26,12 @@ export interface Systems {
   stop(): Promise<void>;
 }
 
+/** `before`: the peers that were skipped before; they are not tried again, for that may take minutes. */
 export async function startSystems(
   site: Site,
   generator: Generator,
   withPeers: boolean,
+  before: readonly Skipped[],
   progress: ProgressLine,
 ): Promise<Systems> {
   const all: System[] = [await startDirect(site)];
@@ -37,11 +39,12 @@ export async function startSystems(
   // Floors stand for what is possible without a network: over a path the relay alone is the floor.
   if (isLoopback(site.path)) all.push(...(await startFloors(site)));
   all.push(await startSluice(site));
+  const asked = peers.filter(({ name }) => !before.some(({ system }) => system === name));
   if (!withPeers) {
     const reason = "a quick run asks ours and the floors only";
-    skipped.push(...peers.map(({ name }) => ({ system: name, reason })));
+    skipped.push(...asked.map(({ name }) => ({ system: name, reason })));
   }
-  for (const peer of withPeers ? peers : []) {
+  for (const peer of withPeers ? asked : []) {
     progress.show(`setting up · ${peer.name}`);
     let system: System | undefined;
     try {

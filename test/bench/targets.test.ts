@@ -96,6 +96,12 @@ describe("a run fails", () => {
     ]);
   });
 
+  test("for having measured nothing, which is what a misspelt name comes to", () => {
+    expect(faultsOf([], verdictsOf([]), false)).toEqual([
+      "no row is called that: --list says what there is",
+    ]);
+  });
+
   test("for a target that was not measured although everything was to be, unless it needs a peer", () => {
     const verdicts = verdictsOf([fine]);
     const faults = faultsOf([fine], verdicts, true);
