@@ -14,10 +14,10 @@ import type { Totals } from "./totals.ts";
 const MiB = 1024 * 1024;
 
 /** The largest message from the origin: it is put together in memory, and an object has 128 MB. The runtime's own bound is 32 MiB. */
-export const MAX_SOCKET_MESSAGE_BYTES = 16 * MiB;
+const MAX_SOCKET_MESSAGE_BYTES = 16 * MiB;
 
-/** What the origin may leave unread of a visitor's messages before the visitor is sent away: one of the largest is always good. */
-export const MAX_UNREAD_BYTES = 16 * MiB;
+/** What the origin may leave unread of a visitor's messages: with one more the visitor is sent away. A single message may be larger. */
+const MAX_UNREAD_BYTES = 2 * MiB;
 
 /** What the runtime may hold of our messages for a visitor that does not read, where it tells. */
 const MAX_UNSENT_BYTES = 1 * MiB;
@@ -72,13 +72,15 @@ export class VisitorSocket {
   #send(pieces: readonly Uint8Array[]): void {
     const { outgoing } = this.#exchange;
     if (this.#over) return;
+    if (outgoing.queuedBytes > MAX_UNREAD_BYTES) {
+      this.#close(closes.tryAgainLater, "the origin does not read");
+      this.#end("overloaded");
+      return;
+    }
     for (const piece of pieces) {
       this.#watch.totals.bytesFromVisitors += piece.byteLength;
       outgoing.write(piece);
     }
-    if (outgoing.queuedBytes <= MAX_UNREAD_BYTES) return;
-    this.#close(closes.tryAgainLater, "the origin does not read");
-    this.#end("overloaded");
   }
 
   /** The visitor is done, or gone: then nothing is said to the origin, whose connection breaks as the visitor's did. */
