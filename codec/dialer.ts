@@ -36,6 +36,8 @@ export class Dialer {
   #greeted = false;
   #drain: string | undefined;
   #endGrace: (() => void) | undefined;
+  /** The session that ended last. */
+  #endedId: string | undefined;
 
   constructor(options: DialerOptions) {
     this.#options = options;
@@ -116,6 +118,11 @@ export class Dialer {
 
   #greet(transport: Transport, hello: Hello): void {
     const { platform, introduction, connected } = this.#options;
+    // The edge does not know yet that it has ended, and took us for one that never heard of it: what it sent would be served twice.
+    if (hello.session === this.#endedId) {
+      this.end("agent-lost", "that session has ended here");
+      return;
+    }
     const again = this.#greeted;
     const rttMs = platform.now() - this.#greetedMs;
     const resumed = !again && hello.session === this.#session?.id;
@@ -148,6 +155,7 @@ export class Dialer {
       retainBytes: retainBytes ?? AGENT_RETAIN_BYTES,
       ...(budget === undefined ? {} : { budget }),
       ended: () => {
+        this.#endedId = id;
         if (this.#session !== session) return;
         this.#session = undefined;
         this.#endGrace?.();

@@ -191,7 +191,8 @@ export class Listener<T extends Transport> {
     const named = this.#members.get(hello.session);
     if (named?.identity === identity) return named;
     for (const member of this.#members.values()) {
-      if (member.identity === identity && member.session.untouched) return member;
+      if (member.identity !== identity || member.eclipsed) continue;
+      if (member.session.untouched) return member;
     }
     return undefined;
   }

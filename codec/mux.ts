@@ -84,9 +84,9 @@ export class Mux<Owner> {
     return this.#streams.values();
   }
 
-  /** Whether the peer takes no new streams from us. */
-  get peerDraining(): boolean {
-    return this.#peerDraining;
+  /** Whether one of the ends has said that it wants no new streams. */
+  get draining(): boolean {
+    return this.#draining || this.#peerDraining;
   }
 
   /** Whether all stream ids are used up: the session has to begin anew before the next stream. */
@@ -104,7 +104,7 @@ export class Mux<Owner> {
    * @throws TunnelError `draining` or `overloaded`: nothing was sent, so the request may go elsewhere.
    */
   open(head: RequestHead, nowMs: number): Stream<Owner> {
-    if (this.#peerDraining || this.exhausted) throw new TunnelError("draining");
+    if (this.draining || this.exhausted) throw new TunnelError("draining");
     if (this.#streams.size >= this.#peerStreams) {
       throw new TunnelError("overloaded", `${this.#peerStreams} streams are open`);
     }
@@ -124,6 +124,7 @@ export class Mux<Owner> {
     if (stream.outbox.state === "cancelled") return;
     stream.outbox.announce(head.length);
     this.#queue({ kind: "response", stream: stream.id, head });
+    if (stream.inbox.state === "cancelled") this.#concludeDeclined(stream);
     this.#forgetIfOver(stream);
   }
 

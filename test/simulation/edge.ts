@@ -135,6 +135,8 @@ export class Edge {
     this.#end();
     this.#life = this.#newLife();
     for (const [end, { identity, replace, hello }] of this.#sockets) {
+      // The platform knows which sockets it is closing.
+      if (end.over) continue;
       if (hello !== undefined) this.#life.listener.revive(end, identity, hello);
       else {
         if (replace) this.#life.successors.add(end);

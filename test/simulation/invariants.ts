@@ -52,7 +52,12 @@ function faultOf(budget: Budget, sessions: readonly Session[], retainBytes: numb
 
 /** When nothing is under way and all graces are over. */
 export function checkIdle({ world, edge, agents }: Setting): void {
-  if (edge.streams > 0) world.violate(`${edge.streams} streams are left at the edge`);
+  for (const { session, identity } of edge.members) {
+    const { id, streams, transport } = session;
+    if (streams === 0) continue;
+    const where = transport === undefined ? "no socket" : "a socket";
+    world.violate(`${streams} streams are left at the edge in ${id} of ${identity}, which has ${where}`);
+  }
   if (edge.timers > 0) world.violate(`${edge.timers} timers are left at the edge`);
   if (edge.budget.usedBytes > 0) world.violate(`${edge.budget.usedBytes} bytes stay promised at the edge`);
   for (const { gone, name, dialer, platform, budget } of agents) {

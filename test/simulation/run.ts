@@ -84,7 +84,7 @@ async function play(world: World, visitors: Visitor[]): Promise<void> {
     blame.forget();
     const probe = new Visitor(world, blame, plainPlan(load.exchanges + 1));
     begin(probe);
-    if (!(await world.run(world.nowMs + PROBE_MS, () => probe.fate === "complete"))) {
+    if (!(await world.run(world.nowMs + PROBE_MS, () => !probe.pending))) {
       world.violate("a tunnel that nothing disturbs carries no exchange");
     }
   }

@@ -115,15 +115,18 @@ const harsh: Record<string, Fault> = {
   },
   garbageToEdge({ world, blame }, agent) {
     blame.agent(agent.name);
+    blame.codes("agent-offline");
     agent.cable?.forge("edge", garbage(world.random.between(0, 40), () => world.random.next()));
   },
   garbageToAgent({ world, blame }, agent) {
     blame.agent(agent.name);
+    blame.codes("agent-offline");
     agent.cable?.forge("agent", garbage(world.random.between(0, 40), () => world.random.next()));
   },
   strayFrames({ world, blame }, agent) {
     const { random } = world;
     blame.agent(agent.name);
+    blame.codes("agent-offline");
     const stream = random.between(1, 30);
     const frame = random.pick<Frame>([
       { kind: "ack", received: random.between(0, 50) },
@@ -141,6 +144,7 @@ const harsh: Record<string, Fault> = {
   },
   secondHello({ world, blame }, agent) {
     blame.agent(agent.name);
+    blame.codes("agent-offline");
     const session = agent.dialer.session?.id ?? "";
     agent.cable?.forge(world.random.pick(["edge", "agent"]), hello({ session, received: 0, maxStreams: 9 }));
   },
