@@ -104,7 +104,7 @@ export class Session {
 
   /** Whether there is a transport, and neither end is draining or gone: `open()` may work. */
   get ready(): boolean {
-    return this.transport !== undefined && this.#error === undefined && !this.#mux.peerDraining;
+    return this.transport !== undefined && this.#error === undefined && !this.#mux.draining;
   }
 
   /** The transport in use; undefined between two, and before and after all. */

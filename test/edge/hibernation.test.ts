@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { expect, test, vi } from "vitest";
+import type { Exchange } from "../../codec/exchange.ts";
 import { bodyOf, FakeAgent, newAgentId, newService, reply, send } from "./support/agent.ts";
 import { signToken } from "./support/token.ts";
 
@@ -104,5 +105,48 @@ test("the attachment is written once, not by requests", async () => {
   expect(writes).toHaveLength(1);
   for (let i = 0; i < 3; i++) await text(service);
   for (const write of writes) expect(write).not.toHaveBeenCalled();
+  agent.close();
+});
+
+test("an agent that takes over makes those drain that the object has slept beside", async () => {
+  const service = newService();
+  const drained: string[] = [];
+  const old = await FakeAgent.connect({ service, draining: (code) => drained.push(code) });
+  await evictDurableObject(env.CORRELATOR.getByName(service), { webSockets: "hibernate" });
+  const heir = await FakeAgent.connect({
+    service,
+    origin: (exchange) => reply(exchange, "heir"),
+    headers: { "sluice-replace": "1" },
+  });
+  await vi.waitFor(() => expect(drained).toEqual(["replaced"]));
+  for (let i = 0; i < 3; i++) expect(await text(service)).toBe("heir");
+  old.close();
+  heir.close();
+});
+
+test("an object that was reset in the middle tells the agent, whose requests end there, and serves new ones", async () => {
+  // The Worker says why its object did not answer.
+  const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
+  const service = newService();
+  const begun = Promise.withResolvers<Exchange>();
+  const agent = await FakeAgent.connect({
+    service,
+    origin: (exchange) => {
+      if (exchange.request.path === "/held") begun.resolve(exchange);
+      else reply(exchange, "new");
+    },
+  });
+  const cut = expect(send(service, "/held")).resolves.toMatchObject({ status: 502 });
+  const exchange = await begun.promise;
+  const stub = env.CORRELATOR.getByName(service);
+  await runInDurableObject(stub, (_, ctx) => ctx.abort("a deploy")).catch(() => undefined);
+  await cut;
+  await agent.closed;
+  await agent.redial();
+  expect(agent.resumed).toEqual([false, false]);
+  expect(exchange.error?.code).toBe("agent-lost");
+  expect(await text(service)).toBe("new");
+  expect(log).toHaveBeenCalledOnce();
+  log.mockRestore();
   agent.close();
 });
