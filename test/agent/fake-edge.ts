@@ -73,15 +73,17 @@ export class FakeEdge {
   protocol: string | false = PROTOCOL;
   readonly #server: Server;
   readonly #watch = new Watch();
-  readonly #listener = testListener<Caller>(testPlatform(setImmediate), (session) => {
-    const caller = this.callers.find((each) => each === session.transport);
-    if (caller !== undefined) caller.greeted = session;
-    this.#watch.changed();
-  });
+  readonly #listener: Listener<Caller>;
   readonly #sockets = new Set<Duplex>();
 
-  private constructor(server: Server) {
+  private constructor(server: Server, name: string) {
     this.#server = server;
+    const greeted = (session: Session): void => {
+      const caller = this.callers.find((each) => each === session.transport);
+      if (caller !== undefined) caller.greeted = session;
+      this.#watch.changed();
+    };
+    this.#listener = testListener<Caller>(testPlatform(setImmediate), greeted, name);
     this.port = (server.address() as AddressInfo).port;
     const sockets = new WebSocketServer({
       noServer: true,
@@ -100,10 +102,11 @@ export class FakeEdge {
     });
   }
 
-  static async start(port = 0): Promise<FakeEdge> {
+  /** Its sessions are called `<name>-1` and so on: two edges must not both know one. */
+  static async start(port = 0, name = "session"): Promise<FakeEdge> {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
-    return new FakeEdge(server);
+    return new FakeEdge(server, name);
   }
 
   get url(): URL {

@@ -194,22 +194,18 @@ test("an edge that went silent is noticed within ten seconds, and nothing that i
 
 test("an edge that has forgotten the session gets another, and the origin is told that nobody waits", async () => {
   draw(0.1);
-  const { run, edge: fake, origin: server } = await start();
-  server.on("/held", ({ response }) => response.write("half"));
-  // Its second session: each of these edges calls its first one by the same name.
-  fake.callers[0]?.ws.terminate();
-  const first = await fake.caller(1);
-  await first.session.open({ ...get, path: "/held" }).answer();
+  const { run, edge: fake, origin: server, received } = await startBusy();
   const { port } = fake;
   await fake.stop();
-  edge = await FakeEdge.start(port);
+  edge = await FakeEdge.start(port, "other");
   const { session } = await edge.caller();
-  await server.log[0]?.gone();
+  await received.gone();
   expect(await run.event("request")).toMatchObject({ path: "/held", outcome: "agent-lost" });
   const exchange = session.open(get);
   expect(await readAll(exchange)).toBe("GET /\n");
   expect(server.log).toHaveLength(2);
   expect(run.story.at(-1)).toBe("connected");
+  expect(run.story).not.toContain("resumed");
 });
 
 test("when the grace is over before the edge is back, what was in flight ends, and the agent goes on trying", async () => {

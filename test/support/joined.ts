@@ -41,10 +41,11 @@ export const testAgent = {
   software: "test-agent",
 };
 
-/** A listener whose sessions are plain ones. `greeted` is called for each HELLO. */
+/** A listener whose sessions are plain ones, `<name>-1` and so on. `greeted` is called for each HELLO. */
 export function testListener<T extends Transport>(
   platform: Platform,
   greeted: (session: Session) => void,
+  name = "session",
 ): Listener<T> {
   let ids = 0;
   return new Listener<T>({
@@ -52,7 +53,7 @@ export function testListener<T extends Transport>(
     graceMs: GRACE_MS,
     newSession: (_identity, ended) =>
       new Session(platform, {
-        id: `session-${++ids}`,
+        id: `${name}-${++ids}`,
         introduction: testEdge,
         retainBytes: EDGE_RETAIN_BYTES,
         ended,
