@@ -11,6 +11,13 @@ import { HELLO_WITHIN_MS } from "./limits.ts";
 import type { Session } from "./session.ts";
 import type { Platform, Transport } from "./transport.ts";
 
+/**
+ * The close code of a socket that is of no use though its agent did nothing wrong (RFC 6455 section 7.4.1). A code of the
+ * error table would end the agent's session, which may be the very one that is to go on: a dial that was given up can
+ * arrive behind the next one.
+ */
+const GOING_AWAY = 1001;
+
 /** One agent, for as long as its session lasts. */
 export interface Member<T extends Transport> {
   /** Who it is; whoever opens another socket with the same identity can go on with its session. */
@@ -85,11 +92,11 @@ export class Listener<T extends Transport> {
     // One process opens one socket at a time: a HELLO that is still on its way over an earlier one must not win later.
     for (const [other, caller] of this.#callers) {
       if (caller.identity === identity && caller.member === undefined) {
-        this.#hangUp(other, new TunnelError("replaced"));
+        this.#hangUp(other, GOING_AWAY, "another socket of the same agent came");
       }
     }
     const hush = this.#options.platform.after(HELLO_WITHIN_MS, () =>
-      this.#hangUp(transport, new TunnelError("protocol-error", "no HELLO")),
+      this.#hangUp(transport, GOING_AWAY, "no HELLO in time"),
     );
     this.#callers.set(transport, { identity, member: undefined, hush });
   }
@@ -128,7 +135,7 @@ export class Listener<T extends Transport> {
   refuse(transport: T, error: TunnelError): void {
     const member = this.#callers.get(transport)?.member;
     if (member?.session.transport === transport) member.session.end(error.code, error.note);
-    this.#hangUp(transport, error);
+    this.#refuse(transport, error);
   }
 
   /** A socket is gone. `code` and `reason` are those of its close frame; 1006 when there was none. */
@@ -150,7 +157,7 @@ export class Listener<T extends Transport> {
       const { transport } = session;
       if (session.tick() || transport === undefined) continue;
       this.#callers.delete(transport as T);
-      transport.close(1001, "no sign of life");
+      transport.close(GOING_AWAY, "no sign of life");
       this.#keep(session, "agent-stalled");
     }
   }
@@ -221,14 +228,16 @@ export class Listener<T extends Transport> {
     this.#graces.set(session, over);
   }
 
-  #hangUp(transport: T, { code, note }: TunnelError): void {
+  #refuse(transport: T, { code, note }: TunnelError): void {
+    const reason = note === "" ? code : `${code}: ${note}`.slice(0, 100);
+    this.#hangUp(transport, 4000 + errors[code].wire, reason);
+  }
+
+  #hangUp(transport: T, code: number, reason: string): void {
     const caller = this.#callers.get(transport);
     if (caller === undefined) return;
     caller.hush();
     this.#callers.delete(transport);
-    transport.close(
-      4000 + errors[code].wire,
-      note === "" ? code : `${code}: ${note}`.slice(0, 100),
-    );
+    transport.close(code, reason);
   }
 }

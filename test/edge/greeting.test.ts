@@ -219,7 +219,7 @@ test("a socket that says no HELLO within ten seconds is closed, and one that doe
   expect(await (await send(service)).text()).toBe("still here");
   expect(closed).toBe(false);
   await pass(1);
-  expect(await silent.closed).toEqual({ code: protocolError, reason: "protocol-error: no HELLO" });
+  expect(await silent.closed).toEqual({ code: 1001, reason: "no HELLO in time" });
   expect(await (await send(service)).text()).toBe("still here");
   good.close();
 });

@@ -124,6 +124,7 @@ export class Edge {
   /** Whether the object could be put to sleep now. */
   get idle(): boolean {
     if (this.streams > 0 || this.timers > 0 || this.#life.waiting.size > 0) return false;
+    if (this.#expectedWithinMs(this.#life) > 0) return false;
     for (const visitor of this.visitors.values()) if (visitor.pending) return false;
     return true;
   }

@@ -80,8 +80,9 @@ async function play(world: World, visitors: Visitor[]): Promise<void> {
   await world.run(world.nowMs + SETTLED_MS, () => false);
   checkIdle(setting);
 
-  if (agents.some(({ gone, draining }) => !gone && !draining)) {
+  if (!setting.deceived && agents.some(({ gone, draining }) => !gone && !draining)) {
     blame.forget();
+    if (setting.tight) blame.codes("overloaded");
     const probe = new Visitor(world, blame, plainPlan(load.exchanges + 1));
     begin(probe);
     if (!(await world.run(world.nowMs + PROBE_MS, () => !probe.pending))) {

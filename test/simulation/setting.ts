@@ -21,6 +21,10 @@ export class Setting {
   /** What each end may keep of messages that are not acknowledged. */
   readonly edgeRetainBytes: number;
   readonly agentRetainBytes: number | undefined;
+  /** Whether there is so little memory that not everybody is let in. */
+  readonly tight: boolean;
+  /** Somebody took an agent's place with its own token: from then on nothing can be promised. */
+  deceived = false;
   readonly #agentBudgetBytes: number | undefined;
 
   constructor(world: World) {
@@ -28,10 +32,10 @@ export class Setting {
     this.world = world;
     this.network = networkOf(random);
     const tight = random.chance(0.3);
+    this.tight = tight;
     this.edgeRetainBytes = random.chance(0.5) ? EDGE_RETAIN_BYTES : random.skewed(4 * KiB, 1 * MiB);
     this.agentRetainBytes = random.chance(0.5) ? undefined : random.skewed(4 * KiB, 1 * MiB);
     this.#agentBudgetBytes = tight && random.chance(0.5) ? random.skewed(64 * KiB, 4 * MiB) : undefined;
-    // With little memory not everybody is let in.
     if (tight) this.blame.codes("overloaded");
     this.edge = new Edge({
       world,

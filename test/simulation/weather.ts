@@ -126,7 +126,7 @@ const harsh: Record<string, Fault> = {
   strayFrames({ world, blame }, agent) {
     const { random } = world;
     blame.agent(agent.name);
-    blame.codes("agent-offline");
+    blame.codes("agent-offline", "draining");
     const stream = random.between(1, 30);
     const frame = random.pick<Frame>([
       { kind: "ack", received: random.between(0, 50) },
@@ -151,6 +151,8 @@ const harsh: Record<string, Fault> = {
   /** Somebody with the agent's token takes requests and never answers. */
   impostor(setting, agent) {
     setting.blame.everything();
+    // The session of the agent itself stays eclipsed: it learns nothing of that.
+    setting.deceived = true;
     forgeHello(setting, agent.name, {
       session: setting.world.random.chance(0.5) ? "" : (agent.dialer.session?.id ?? ""),
       received: setting.world.random.between(0, 3),
