@@ -8,7 +8,7 @@ import type { Env } from "./env.ts";
 export function graceMsOf({ GRACE_SECONDS }: Pick<Env, "GRACE_SECONDS">): number {
   if (GRACE_SECONDS === undefined || GRACE_SECONDS === "") return GRACE_MS;
   const ms = Number(GRACE_SECONDS) * 1000;
-  if (!(ms >= 0 && ms <= MAX_GRACE_MS)) {
+  if (!/^\d+(?:\.\d+)?$/.test(GRACE_SECONDS) || ms > MAX_GRACE_MS) {
     throw new Error(
       `GRACE_SECONDS must be from 0 to ${MAX_GRACE_MS / 1000}, not "${GRACE_SECONDS}"`,
     );

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
 import { createServer, type Socket } from "node:net";
 import { afterEach, expect, test, vi } from "vitest";
-import type { WebSocket } from "ws";
+import { type WebSocket, WebSocketServer } from "ws";
 import { Dial, type DialOptions, type Ending } from "../../agent/dial.ts";
 import { SOFTWARE } from "../../agent/software.ts";
 import { Dialer, type DialerOptions } from "../../codec/dialer.ts";
@@ -258,6 +259,27 @@ test.each([
     expect(await called.ended).toMatchObject({ kind: "lost", code: "agent-lost" });
   },
 );
+
+test("an edge that opens the connection and says nothing is given up after ten seconds", async () => {
+  const server = createHttpServer();
+  const sockets = new WebSocketServer({ server });
+  const heard = Promise.withResolvers<void>();
+  sockets.on("connection", (ws) => ws.once("message", () => heard.resolve()));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  vi.useFakeTimers({ toFake: ["setInterval", "setTimeout", "clearTimeout", "clearInterval"] });
+  const called = call(new URL(`http://127.0.0.1:${address.port}`));
+  // The agent's HELLO: its own time has begun.
+  await heard.promise;
+  vi.advanceTimersByTime(9999);
+  const waits = Promise.resolve("still waiting");
+  expect(await Promise.race([called.ended, waits])).toBe("still waiting");
+  vi.advanceTimersByTime(1);
+  expect(await called.ended).toMatchObject({ kind: "lost", code: "agent-lost" });
+  sockets.close();
+  server.close();
+});
 
 test("what the socket could not take at once follows when it has drained, without a word of the edge", async () => {
   edge = await FakeEdge.start();

@@ -106,5 +106,6 @@ test("GRACE_SECONDS is a number of seconds up to an hour, 15 when it is not give
   expect([of(), of(""), of("0"), of("2.5"), of("3600")]).toEqual([
     15_000, 15_000, 0, 2500, 3_600_000,
   ]);
-  for (const bad of ["-1", "3601", "soon", "15s"]) expect(() => of(bad)).toThrow(/GRACE_SECONDS/);
+  for (const bad of ["-1", "3600.5", "3601", "soon", "15s", " ", "0x10", "1e3"])
+    expect(() => of(bad)).toThrow(/GRACE_SECONDS/);
 });
