@@ -17,14 +17,12 @@ export interface MessengerOptions {
 }
 
 export class Messenger {
-  readonly #platform: Platform;
   readonly #link: Link;
   readonly #writer = new MessageWriter();
   readonly #allocate: (bytes: number) => Uint8Array;
   #transport: Transport | undefined;
 
   constructor({ platform, budget, retainBytes }: MessengerOptions) {
-    this.#platform = platform;
     this.#allocate = (bytes) => platform.allocate(bytes);
     this.#link = new Link({ retainBytes, budget, release: (message) => platform.release(message) });
   }

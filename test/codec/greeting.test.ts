@@ -1,0 +1,90 @@
+/** HELLO: the first message of each end on a socket. */
+import { describe, expect, test } from "vitest";
+import { errors } from "../../codec/errors.ts";
+import type { Frame } from "../../codec/frame.ts";
+import { HELLO_WITHIN_MS } from "../../codec/limits.ts";
+import { greeted, watchRejections } from "../support/exchanges.ts";
+import { agentHello, edgeHello, messageOf, SessionPair } from "../support/pair.ts";
+
+watchRejections();
+
+describe("greeting", () => {
+  test("the agent says HELLO first, the edge answers, and both know each other's limits", async () => {
+    const greetings: string[] = [];
+    const pair = new SessionPair({
+      edge: { greeted: ({ software }) => greetings.push(software) },
+      agent: { connected: ({ id, peer }) => greetings.push(`${peer?.software} ${id}`) },
+    });
+    pair.greet();
+    await pair.settle();
+    expect(greetings).toEqual([agentHello.software, `${edgeHello.software} s1`]);
+    expect([pair.edge.session.ready, pair.agent.session.ready]).toEqual([true, true]);
+    expect(pair.edge.session.peer).toEqual({
+      kind: "hello",
+      session: "",
+      received: 0,
+      ...agentHello,
+    });
+  });
+
+  test("the HELLO of each end is alone in its message", () => {
+    const pair = new SessionPair();
+    pair.greet();
+    expect(pair.agent.transport.frames()).toMatchObject([[{ kind: "hello" }]]);
+    pair.deliver("edge");
+    pair.edge.transport.turn();
+    expect(pair.edge.transport.frames()[0]).toMatchObject([{ kind: "hello" }]);
+  });
+
+  test("with more than a HELLO in its message is refused", () => {
+    const pair = new SessionPair();
+    const hello: Frame = { kind: "hello", session: "", received: 0, ...agentHello };
+    pair.edge.receive(messageOf(hello, { kind: "ping", token: 1 }));
+    expect(pair.edge.transport.closed?.code).toBe(4000 + errors["protocol-error"].wire);
+  });
+
+  test("the edge measures the round trip with a PING", async () => {
+    const { pair } = await greeted();
+    expect(pair.edge.session.rttMs).toBe(0);
+    const slow = new SessionPair();
+    slow.greet();
+    slow.deliver("edge");
+    slow.edge.transport.turn();
+    slow.clock.now += 15;
+    slow.deliver("agent");
+    expect(slow.agent.session.rttMs).toBe(15);
+    slow.agent.transport.turn();
+    slow.clock.now += 15;
+    slow.deliver("edge");
+    expect(slow.edge.session.rttMs).toBe(30);
+  });
+
+  test("nothing may come before HELLO", () => {
+    for (const frame of [
+      { kind: "ping", token: 1 },
+      { kind: "cancel", stream: 1, code: "cancelled", note: "" },
+    ] as Frame[]) {
+      const pair = new SessionPair();
+      pair.edge.receive(messageOf(frame));
+      expect(pair.edge.transport.closed?.code).toBe(4000 + errors["protocol-error"].wire);
+    }
+  });
+
+  test("has to come in time", () => {
+    const pair = new SessionPair();
+    pair.pass(HELLO_WITHIN_MS - 1);
+    expect(pair.edge.transport.closed).toBeUndefined();
+    pair.pass(1);
+    expect(pair.edge.transport.closed).toEqual({
+      code: 4000 + errors["protocol-error"].wire,
+      reason: "protocol-error: no HELLO",
+    });
+  });
+
+  test("an agent says HELLO once a socket: a second one ends the session", async () => {
+    const { pair } = await greeted();
+    pair.greet();
+    await pair.settle();
+    expect(pair.edge.transport.closed?.code).toBe(4000 + errors["protocol-error"].wire);
+  });
+});
