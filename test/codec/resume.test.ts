@@ -290,7 +290,8 @@ describe("a resume that is not right", () => {
     pair.cut();
     pair.redial();
     await pair.settle();
-    expect(late.closed?.code).toBe(4000 + errors.replaced.wire);
+    // No code of the error table: it might be the agent's latest socket, and then its session has to go on.
+    expect(late.closed?.code).toBe(1001);
     pair.edge.listener.receive(
       late,
       messageOf({ kind: "hello", session: "s1", received: 0, ...agentHello }),
