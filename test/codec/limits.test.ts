@@ -373,7 +373,7 @@ const sides: Record<keyof typeof limits, readonly [at: () => void, beyond: () =>
   ],
   HELLO_WITHIN_MS: [
     () => expect(helloless(limits.HELLO_WITHIN_MS - 1)).toBeUndefined(),
-    () => expect(helloless(limits.HELLO_WITHIN_MS)).toBe(4000 + errors["protocol-error"].wire),
+    () => expect(helloless(limits.HELLO_WITHIN_MS)).toBe(1001),
   ],
   SUSPECT_AFTER_MS: [
     () => expect(isSuspectAfter(limits.SUSPECT_AFTER_MS - 1)).toBe(false),
