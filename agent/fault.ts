@@ -43,9 +43,6 @@ const flaws = new Map([
   ["CERT_NOT_YET_VALID", "its certificate is not valid yet"],
 ]);
 
-/** What OpenSSL says when a server wants none of the protocols offered (RFC 7301 section 3.2). */
-export const NO_COMMON_PROTOCOL = "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL";
-
 /** What went wrong with a connection, in one line for the agent's log, and what to do where that is known. */
 export function faultReason(error: ClientError): string {
   const code = error.code ?? "";
@@ -53,7 +50,7 @@ export function faultReason(error: ClientError): string {
   if (flaw !== undefined) {
     return `${flaw} (${code}); if it is the right server, --origin-ca <PEM file> says whom to believe, --insecure-origin believes anyone`;
   }
-  if (code === NO_COMMON_PROTOCOL) return "it speaks neither HTTP/1.1 nor HTTP/2 over TLS";
+  if (hasOtherProtocols(error)) return "it does not speak HTTP/1.1 over TLS";
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || /wrong version number/.test(error.message)) {
     return "it does not speak TLS; is it http:// instead of https://?";
   }
@@ -76,4 +73,13 @@ export function faultReason(error: ClientError): string {
 export function isAbsent(error: ClientError): boolean {
   // A Unix socket's file is gone while its server is.
   return error.code === "ECONNREFUSED" || error.code === "ENOENT";
+}
+
+/** Whether a TLS server wants none of the protocols that it was offered (RFC 7301 section 3.2), as one that speaks only HTTP/2. */
+export function hasOtherProtocols({ code, message }: ClientError): boolean {
+  return (
+    code === "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL" ||
+    // node:https, which writes before it has heard, reports the failed write.
+    (code === "EPROTO" && message.includes("alert no application protocol"))
+  );
 }

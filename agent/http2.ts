@@ -44,8 +44,17 @@ export class Http2 {
     };
     const begin = (): void => {
       session.off("error", refused);
-      if (answer.over) answer.closed();
-      else start(session, call, body);
+      if (answer.over) {
+        answer.closed();
+        return;
+      }
+      try {
+        start(session, call, body);
+      } catch (error) {
+        // HTTP/2 allows less than HTTP/1.1: a Content-Type, for one, only once.
+        answer.fail("bad-request", error instanceof Error ? error.message : String(error));
+        answer.closed();
+      }
     };
     if (!session.connecting) begin();
     else session.once("connect", begin).once("error", refused);
@@ -84,13 +93,16 @@ export class Http2 {
 function start(session: ClientHttp2Session, call: Call, body: Buffer | undefined): void {
   const { exchange, answer } = call;
   const { length } = exchange.request;
+  // Not stream.close(): that ends the body well before it resets the stream.
+  const cut = new AbortController();
   const stream = session.request(headersOf(call, body), {
     endStream: length === "none" || body?.length === 0,
+    signal: cut.signal,
   });
   answer.attach({
     pause: () => stream.pause(),
     resume: () => stream.resume(),
-    destroy: () => stream.close(constants.NGHTTP2_CANCEL),
+    destroy: () => cut.abort(),
   });
   answer.connect();
   let trailers: HeaderList = [];
@@ -102,8 +114,8 @@ function start(session: ClientHttp2Session, call: Call, body: Buffer | undefined
     trailers = fieldsFromWire(withoutPseudo(raw ?? []));
   });
   stream.on("end", () => {
-    // A stream that was reset ends too; only its code says so. After NO_ERROR the answer is whole (RFC 9113 section 8.1).
-    if (!stream.aborted || stream.rstCode === constants.NGHTTP2_NO_ERROR) answer.end(trailers);
+    // A stream whose connection was lost ends too; only its code says so.
+    if ((stream.rstCode ?? 0) === constants.NGHTTP2_NO_ERROR) answer.end(trailers);
   });
   stream.on("error", (error) => answer.broke(error));
   stream.on("close", () => answer.closed());

@@ -10,7 +10,7 @@ import { Answer, type Retry } from "./answer.ts";
 import { withBase } from "./base-path.ts";
 import type { Call } from "./call.ts";
 import type { OriginAddress } from "./config.ts";
-import { type ClientError, isAbsent, NO_COMMON_PROTOCOL } from "./fault.ts";
+import { type ClientError, hasOtherProtocols, isAbsent } from "./fault.ts";
 import { Http2 } from "./http2.ts";
 import { lastValue, type Place, prefixOf, relocated } from "./location.ts";
 import { lastWordsOf } from "./origin-socket.ts";
@@ -64,6 +64,7 @@ export class Origin {
     const whole = isWhole(exchange);
     const body = whole ? wholeBody(exchange) : undefined;
     let repeated = false;
+    let negotiated = false;
     const again = (error: ClientError): Retry | undefined => {
       if (answer.connected) {
         // The connection had been idle, and was closed by the origin while the request was on its way to it.
@@ -73,10 +74,11 @@ export class Origin {
         repeated = true;
         return { delayMs: 0, send };
       }
-      if (error.code === NO_COMMON_PROTOCOL) {
+      if (hasOtherProtocols(error)) {
         const { address, tls, concurrency } = this.#options;
-        if (request.length === "socket" || this.#http2 !== undefined) return undefined;
-        this.#http2 = new Http2(address, tls, concurrency);
+        if (request.length === "socket" || negotiated) return undefined;
+        negotiated = true;
+        this.#http2 ??= new Http2(address, tls, concurrency);
         return { delayMs: 0, send };
       }
       const delayMs = isAbsent(error) ? this.#patience.refused(performance.now()) : undefined;

@@ -77,7 +77,8 @@ export function requestTo(
     path,
     setHost: false,
     maxHeaderSize: MAX_HEAD_BYTES,
-    ...(secure ? { servername: serverName(host) } : {}),
+    // Without a word on protocols, a server that speaks only HTTP/2 answers something that is neither.
+    ...(secure ? { servername: serverName(host), ALPNProtocols: ["http/1.1"] } : {}),
     ...(socketPath === undefined
       ? { host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port: url.port || (secure ? 443 : 80) }
       : { socketPath }),
