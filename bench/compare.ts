@@ -53,7 +53,9 @@ export function comparison(before: Result, now: Result): string {
     }
   }
   moves.sort((a, b) => Number(b.real) - Number(a.real));
-  const head = `against ${before.commit} of ${before.at}: ${moves.filter(({ real }) => real).length} moved, ${moves.filter(({ real }) => !real).length + quiet} did not`;
+  const unlike =
+    before.quick === now.quick ? "" : " (one of the two is a quick run: its figures are not alike)";
+  const head = `against ${before.commit} of ${before.at}${unlike}: ${moves.filter(({ real }) => real).length} moved, ${moves.filter(({ real }) => !real).length + quiet} did not`;
   return `${head}\n${align(
     moves.map(({ cells }) => cells),
     "  ",

@@ -50,6 +50,13 @@ describe("a comparison", () => {
     expect(said([100], [130]).lines).toMatch(/better/);
   });
 
+  test("says when a quick run is held against a full one", () => {
+    const rows = [row("mux", "a frame", "sluice", { ns: figure(steady, "less") })];
+    const [full, quick] = [resultOf(rows), resultOf(rows, { quick: true })];
+    expect(comparison(full, quick)).toContain("one of the two is a quick run");
+    expect(comparison(quick, quick)).not.toContain("quick run");
+  });
+
   test("puts what moved before what is noise, and leaves out what is in one run only", () => {
     const before = resultOf([
       row("tunnel", "a", "sluice", { mbPerS: figure(wild) }),
