@@ -250,8 +250,11 @@ test("an agent that another one replaces finishes what it has and ends with exit
 });
 
 test("an edge that takes no more of it for another reason does not end it", async () => {
-  const { run, edge: fake, caller } = await start();
+  const { run, edge: fake, caller, exchange, received } = await startBusy();
   caller.session.drain("draining", "an update");
+  // What comes behind it has arrived: so has it.
+  exchange.cancel("cancelled");
+  await received.gone();
   caller.ws.terminate();
   await fake.caller(1);
   await run.event("connected", 1);
