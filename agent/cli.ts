@@ -8,6 +8,7 @@ import { Command, CommanderError, Option } from "commander";
 import { BatchedSink } from "./batched-sink.ts";
 import { PROTOCOL } from "../codec/limits.ts";
 import {
+  type ConnectConfig,
   connectConfig,
   edgeConfig,
   type Given,
@@ -63,6 +64,13 @@ program
       "--token-file <path>",
       "AGENT_TOKEN_FILE",
       "the agent token; - is stdin (or set AGENT_TOKEN)",
+    ),
+  )
+  .addOption(
+    option(
+      "--config <file>",
+      "AGENT_CONFIG",
+      "all of this for one or several services (default sluice.config.json, if it is there)",
     ),
   )
   .optionsGroup("The server:")
@@ -246,31 +254,58 @@ function givenOf(command: Command): GivenValues {
 }
 
 async function connect(given: GivenValues, log: Log): Promise<ExitCode> {
-  const config = connectConfig(given);
-  const secret = await readSecret(
-    {
-      what: "token",
-      ...fileOf(given["tokenFile"], "AGENT_TOKEN"),
+  const { readConfigFile, servicesOf } = await import("./config-file.ts");
+  const file = await readConfigFile(given["config"], process.cwd());
+  if (file !== undefined) log.note(`configuration: ${file.path}`);
+  const services = file === undefined ? [given] : servicesOf(file, given);
+  const several = services.length > 1;
+  if (several && (process.env["AGENT_TOKEN"] ?? "") !== "") {
+    throw new UsageError(
+      "AGENT_TOKEN is for one service, and there are several: give each its tokenFile, or say which with --service.",
+    );
+  }
+  const wanted: { readonly config: ConnectConfig; readonly token: string }[] = [];
+  for (const values of services) {
+    const config = connectConfig(values);
+    wanted.push({ config, token: await agentToken(config, values, log) });
+  }
+  for (const { config } of wanted) log.live(`connecting to ${socketUrl(config).href}`);
+  const { Agent } = await import("./agent.ts");
+  const width = several ? Math.max(...wanted.map(({ config }) => config.service.length)) : 0;
+  const agents = wanted.map(({ config, token }) => {
+    const { service } = config;
+    return new Agent(config, token, log.of(service, several ? service.padEnd(width) : ""));
+  });
+  process.on("SIGHUP", () => {
+    for (const agent of agents) agent.redial("asked to dial again");
+  });
+  onSignals(
+    () => {
+      for (const agent of agents) agent.drain();
     },
+    () => {
+      for (const agent of agents) agent.stop();
+    },
+  );
+  // A service that cannot go on is no reason to end the others.
+  const codes = await Promise.all(agents.map((agent) => agent.run()));
+  return codes.find((code) => code !== exits.clean) ?? exits.clean;
+}
+
+async function agentToken(config: ConnectConfig, given: GivenValues, log: Log): Promise<string> {
+  const secret = await readSecret(
+    { what: "token", ...fileOf(given["tokenFile"], "AGENT_TOKEN") },
     surroundings(log),
   );
   if (secret === undefined) {
     throw new UsageError(
-      "A token is missing: give --token-file, or set AGENT_TOKEN. Whoever has the edge's secret makes one with `agent token`.",
+      `A token is missing for "${config.service}": give --token-file, or set AGENT_TOKEN. Whoever has the edge's secret makes one with \`agent token\`.`,
     );
   }
   if (!/^[\x21-\x7e]+$/.test(secret)) {
     throw new UsageError("The token must be one word, as `agent token` prints it.");
   }
-  log.live(`connecting to ${socketUrl(config).href}`);
-  const { Agent } = await import("./agent.ts");
-  const agent = new Agent(config, secret, log);
-  process.on("SIGHUP", () => agent.redial("asked to dial again"));
-  onSignals(
-    () => agent.drain(),
-    () => agent.stop(),
-  );
-  return agent.run();
+  return secret;
 }
 
 async function edge(given: GivenValues, log: Log): Promise<ExitCode> {

@@ -58,6 +58,10 @@ export interface LogOptions {
   readonly stderr: Sink;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** The service that all of it is about: every event says so. */
+  readonly service?: string;
+  /** What every line for a person begins with. */
+  readonly label?: string;
 }
 
 type Style = Parameters<typeof styleText>[0];
@@ -65,18 +69,25 @@ type Style = Parameters<typeof styleText>[0];
 export class Log {
   readonly #options: LogOptions;
   /** Whether the last line on the terminal is one that the next may overwrite. */
-  #live = false;
+  readonly #screen: { live: boolean };
 
-  constructor(options: LogOptions) {
+  constructor(options: LogOptions, screen = { live: false }) {
     this.#options = options;
+    this.#screen = screen;
+  }
+
+  /** The same log for what is about one service. `label` tells its lines from those of others; "" where there are none. */
+  of(service: string, label: string): Log {
+    return new Log({ ...this.#options, service, label }, this.#screen);
   }
 
   /** Reports what happened: a JSON line for a program, and a line for a person where the event has one. */
   event(event: AgentEvent): void {
-    const { json, stdout, now } = this.#options;
+    const { json, stdout, now, service } = this.#options;
     if (json) {
       const { event: name, ...fields } = event;
-      stdout.write(`${JSON.stringify({ event: name, at: now(), ...fields })}\n`);
+      const about = service === undefined ? {} : { service };
+      stdout.write(`${JSON.stringify({ event: name, at: now(), ...about, ...fields })}\n`);
     }
     if (event.event === "request") this.say(this.#request(event));
     else if (event.event === "disconnected") this.#disconnected(event);
@@ -92,7 +103,7 @@ export class Log {
 
   /** A line for a person. */
   say(text: string): void {
-    this.#options.stderr.write(`${this.#clear()}${text}\n`);
+    this.#options.stderr.write(`${this.#clear()}${this.#label()}${text}\n`);
   }
 
   /** A labelled line, as in a status block. */
@@ -114,13 +125,18 @@ export class Log {
       this.say(text);
       return;
     }
-    stderr.write(`${this.#clear()}${text}`);
-    this.#live = true;
+    stderr.write(`${this.#clear()}${this.#label()}${text}`);
+    this.#screen.live = true;
+  }
+
+  #label(): string {
+    const { label = "" } = this.#options;
+    return label === "" ? "" : `${this.#paint("magenta", label)}  `;
   }
 
   #clear(): string {
-    if (!this.#live) return "";
-    this.#live = false;
+    if (!this.#screen.live) return "";
+    this.#screen.live = false;
     return "\r\u001b[2K";
   }
 

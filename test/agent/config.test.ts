@@ -72,6 +72,13 @@ test.each([
   ["originTimeout", "25d"],
   ["hostHeader", "a b"],
   ["origin", "http://localhost:1/path"],
+  ["origin", "h2c://localhost:1/path"],
+  ["path", "graphql"],
+  ["path", "/graphql?a=b"],
+  ["path", "/a/../b"],
+  ["insecureOrigin", "perhaps"],
+  ["rewriteLocation", "2"],
+  ["replace", ""],
   ["origin", "unix:relative"],
   ["origin", "localhost:1"],
 ])("a wrong %s (%j) is refused with the flag, what is expected and the value", (name, value) => {
@@ -185,5 +192,55 @@ test("a token is for an agent and 90 days, unless told otherwise", () => {
   );
   expect(() => tokenConfig({ service: flag("shop"), expires: flag("0s", "--expires") })).toThrow(
     "--expires must be",
+  );
+});
+
+test("what a redirect, a certificate and a path mean is as safe and as plain as it can be, unless said otherwise", () => {
+  expect(connectConfig(least)).toMatchObject({
+    basePath: "",
+    rewriteLocation: true,
+    insecureOrigin: false,
+    originCa: undefined,
+    replace: false,
+  });
+  const given = {
+    path: flag("/graphql"),
+    rewriteLocation: variable("0"),
+    insecureOrigin: variable("Yes"),
+    originCa: flag("ca.pem"),
+    replace: variable("off"),
+  };
+  expect(connect(given)).toMatchObject({
+    basePath: "/graphql",
+    rewriteLocation: false,
+    insecureOrigin: true,
+    originCa: "ca.pem",
+    replace: false,
+  });
+});
+
+test("the root as a base path is none", () => {
+  expect(connect({ path: flag("/") }).basePath).toBe("");
+});
+
+test("h2c:// is HTTP/2 without TLS", () => {
+  const { origin } = connectConfig({
+    ...least,
+    port: undefined,
+    origin: flag("h2c://10.0.0.5:50051"),
+  });
+  expect(origin).toMatchObject({ http2: true, label: "h2c://10.0.0.5:50051" });
+  expect(origin.url.href).toBe("http://10.0.0.5:50051/");
+});
+
+test("a port of the environment wins over an origin of a file, and a flag over both", () => {
+  const inFile: Given = { text: "http://10.0.0.5", from: "file", flag: false, file: true };
+  const of = (given: GivenValues): string => connect(given).origin.label;
+  expect(of({ port: variable("4001"), origin: inFile })).toBe("http://localhost:4001");
+  expect(of({ port: { ...inFile, text: "1" }, origin: flag("http://10.0.0.6") })).toBe(
+    "http://10.0.0.6",
+  );
+  expect(() => of({ port: { ...inFile, text: "1" }, origin: inFile })).toThrow(
+    /two different things/,
   );
 });

@@ -95,3 +95,24 @@ test("nothing but a terminal gets control sequences", () => {
   log.event({ event: "error", code: "usage", message: "wrong" });
   expect(err.text).not.toContain("\u001b");
 });
+
+test("the log of one service says so in every event, and in every line when there are several", () => {
+  const { log, out, err } = open(true);
+  const [shop, api] = [log.of("shop", "shop"), log.of("api", "api ")];
+  shop.event({ event: "draining", inFlight: 3 });
+  api.event(request);
+  api.say("something");
+  log.of("alone", "").say("else");
+  const [draining = "", finished = ""] = out.text.split("\n");
+  expect(draining).toBe('{"event":"draining","at":1000,"service":"shop","inFlight":3}');
+  expect(JSON.parse(finished)).toEqual({ at: 1000, service: "api", ...request });
+  expect(err.text).toMatch(/^api {3}.*\/products/);
+  expect(err.text).toContain("\napi   something\nelse\n");
+});
+
+test("a line that one service left open is overwritten by the next of another", () => {
+  const { log, err } = open(false, true);
+  log.of("shop", "shop").live("connecting");
+  log.of("api", "api").say("connected");
+  expect(err.text).toContain("connecting\r\u001b[2K");
+});

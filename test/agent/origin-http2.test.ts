@@ -201,7 +201,8 @@ test("a visitor that does not read holds up its own stream and no other", async 
 
 test("nobody there is origin-refused, and an origin that comes back is waited for", async () => {
   const tunnel = await serve("h2c");
-  const { port } = server?.address() as AddressInfo;
+  if (server === undefined) throw new Error("nobody serves");
+  const { port } = server.address() as AddressInfo;
   await new Promise((resolve) => server?.close(resolve));
   const exchange = tunnel.ask({ method: "POST", body: "hello" });
   server = createServer();
