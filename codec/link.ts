@@ -128,6 +128,11 @@ export class Link {
     );
   }
 
+  /** Whether the peer was not told of all that was received. */
+  get owesAck(): boolean {
+    return this.#received > this.#announced;
+  }
+
   /** What to tell the peer that was received; it counts as told. */
   announce(): number {
     this.#announced = this.#received;

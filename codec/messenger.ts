@@ -110,6 +110,20 @@ export class Messenger {
     return this.#post();
   }
 
+  /** Whether the peer was not told of all that has arrived. */
+  get owesAck(): boolean {
+    return this.#link.owesAck;
+  }
+
+  /**
+   * An ACK alone. It has no number and is not kept, so it may go though nothing else may: two ends that are both full would
+   * else wait for each other's for good.
+   */
+  acknowledgeAlone(): void {
+    this.#writer.add({ kind: "ack", received: this.#link.announce() });
+    this.#transport?.send(this.#writer.take(this.#allocate));
+  }
+
   /** Asks the peer for an ACK if it is time to, with a PING of `token`. */
   askIfDue(token: number): void {
     if (!this.#link.wantsAck) return;

@@ -89,6 +89,11 @@ export class Mux<Owner> {
     return this.#draining || this.#peerDraining;
   }
 
+  /** Whether the peer waits for a PONG. */
+  get asked(): boolean {
+    return this.#pong !== undefined;
+  }
+
   /** Whether all stream ids are used up: the session has to begin anew before the next stream. */
   get exhausted(): boolean {
     return this.#highestId >= MAX_STREAM_ID;
@@ -280,9 +285,12 @@ export class Mux<Owner> {
     }
   }
 
-  /** The next frame to send: control first, then data by turns. Undefined when there is nothing to send now. */
-  poll(): Frame | undefined {
-    if (this.#pong !== undefined) {
+  /**
+   * The next frame to send: control first, then data by turns. Undefined when there is nothing to send now. A PONG that
+   * may not go yet is kept.
+   */
+  poll(mayPong = true): Frame | undefined {
+    if (this.#pong !== undefined && mayPong) {
       const token = this.#pong;
       this.#pong = undefined;
       return { kind: "pong", token };

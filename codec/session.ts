@@ -274,7 +274,12 @@ export class Session {
     while (!this.#messenger.blocked && !this.#proof.missing) {
       // The peer answers the latest PING only: one that asks for proof must not be overtaken.
       this.#messenger.askIfDue(this.#proof.token ?? ASKING);
-      if (this.#messenger.full) break;
+      if (this.#messenger.full) {
+        if (this.#mux.asked && this.#messenger.owesAck && this.#mayPong()) {
+          this.#messenger.acknowledgeAlone();
+        }
+        break;
+      }
       const bytes = this.#messenger.send(this.#poll);
       if (bytes === 0) break;
       this.#prove(this.#proof.sent(bytes));
@@ -299,6 +304,8 @@ export class Session {
     const silentMs = now - this.#heardMs;
     if (silentMs >= DEAD_AFTER_MS) return false;
     if (silentMs >= PING_AFTER_MS) this.#ping(now);
+    // A PONG that was held back: the peer may wait for the ACK that comes with it.
+    if (this.#mux.asked) this.#wake();
     return true;
   }
 
@@ -360,8 +367,7 @@ export class Session {
   }
 
   #nextFrame(): Frame | undefined {
-    let frame = this.#mux.poll();
-    while (frame?.kind === "pong" && !this.#mayPong()) frame = this.#mux.poll();
+    const frame = this.#mux.poll(!this.#mux.asked || this.#mayPong());
     if (frame?.kind === "data") this.#mux.find(frame.stream)?.owner?.outgoing.notify();
     return frame;
   }

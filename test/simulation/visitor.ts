@@ -71,7 +71,8 @@ export class Visitor {
   answered(exchange: Exchange, head: ResponseHead): void {
     if (!this.pending) return;
     const { answer } = this.plan;
-    if (head.length !== answer.length) {
+    // Somebody on the way may have answered instead of the origin.
+    if (head.length !== answer.length && !this.#blame.permits("protocol-error", this.agents)) {
       this.#world.violate(`${this.name} got the head of another answer`);
     }
     if (this.head.length === "socket") {

@@ -123,8 +123,10 @@ const harsh: Record<string, Fault> = {
     blame.codes("agent-offline");
     agent.cable?.forge("agent", garbage(world.random.between(0, 40), () => world.random.next()));
   },
-  strayFrames({ world, blame }, agent) {
+  strayFrames(setting, agent) {
+    const { world, blame } = setting;
     const { random } = world;
+    setting.deceived = true;
     blame.agent(agent.name);
     blame.codes("agent-offline", "draining");
     const stream = random.between(1, 30);
