@@ -148,15 +148,6 @@ const hostHeader = v.config(v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/)), {
 const basePath = v.config(v.pipe(v.string(), v.check(isBasePath)), {
   message: "a path like /graphql, without a query and without dot segments",
 });
-const truth = v.config(
-  v.pipe(
-    v.string(),
-    v.toLowerCase(),
-    v.regex(/^(?:1|true|yes|on|0|false|no|off)$/),
-    v.transform((text) => /^(?:1|true|yes|on)$/.test(text)),
-  ),
-  { message: "1 or 0" },
-);
 
 /** @throws UsageError */
 export function connectConfig(given: GivenValues): ConnectConfig {
@@ -171,9 +162,9 @@ export function connectConfig(given: GivenValues): ConnectConfig {
       ) ?? 64,
     hostHeader: checkIf(hostHeader, given.hostHeader),
     basePath: basePathOf(given),
-    rewriteLocation: checkIf(truth, given.rewriteLocation) ?? true,
+    rewriteLocation: given.rewriteLocation === undefined || isOn(given.rewriteLocation),
     originCa: given.originCa?.text,
-    insecureOrigin: checkIf(truth, given.insecureOrigin) ?? false,
+    insecureOrigin: isOn(given.insecureOrigin),
     originTimeoutMs:
       checkIf(
         duration(0, TIMER_MAX_MS, "a time like 30s, 10m or 2h, at most 24d; 0 is for ever"),
