@@ -19,6 +19,7 @@ import { type Env, SOFTWARE } from "./env.ts";
 import { graceMsOf } from "./grace.ts";
 import { logFault } from "./log.ts";
 import { Lookout } from "./lookout.ts";
+import { forward, objectOf } from "./object.ts";
 import { Pace } from "./pace.ts";
 import { platform } from "./platform.ts";
 import { Pulse } from "./pulse.ts";
@@ -88,6 +89,8 @@ export class Correlator extends DurableObject<Env> {
           return this.#connect(request);
         case "status":
           return this.#status(route.service);
+        // The Worker answers that itself.
+        case "shards":
         case undefined:
           return refusal("no-route", request);
       }
@@ -134,19 +137,32 @@ export class Correlator extends DurableObject<Env> {
   }
 
   async #send(request: Request, route: Route & { kind: "send" }): Promise<Response> {
+    const tried = new Set<Session>();
+    let agent = this.#agents.pick(tried);
+    const instead = agent === undefined ? this.#instead(route.service) : undefined;
+    if (instead !== undefined) return forward(request, instead);
     this.#totals.requests++;
     const head = requestHead(request, route);
-    const tried = new Set<Session>();
     for (;;) {
-      const agent = this.#agents.pick(tried) ?? (await this.#expectAgent(request.signal, head));
+      agent ??= await this.#expectAgent(request.signal, head);
       tried.add(agent.session);
       try {
         return await this.#exchange(agent, head, request);
       } catch (error) {
-        const another = mayTryAnother(error, head) && this.#agents.pick(tried) !== undefined;
-        if (!another) throw error;
+        agent = mayTryAnother(error, head) ? this.#agents.pick(tried) : undefined;
+        if (agent === undefined) throw error;
       }
     }
+  }
+
+  /**
+   * The service's first object, when this one is another and has no agent: its agents may not have heard yet that they
+   * should dial it too, or that they still should, and the first one has all there are.
+   */
+  #instead(service: string): DurableObjectStub | undefined {
+    if (this.#agents.expectedWithinMs(Date.now()) > 0) return undefined;
+    const first = objectOf(service, 0, this.env);
+    return first.id.equals(this.ctx.id) ? undefined : first;
   }
 
   /** One request and its answer through one agent. */

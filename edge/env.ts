@@ -3,7 +3,7 @@
  */
 
 export interface Env {
-  /** One object a service, named after it. */
+  /** One object a shard of a service; the first is named after the service. */
   readonly CORRELATOR: DurableObjectNamespace;
   /** Signs tokens (HS256); at least 32 characters. */
   readonly TUNNEL_SECRET?: string;
@@ -15,6 +15,10 @@ export interface Env {
   readonly VISITORS?: string;
   /** How long exchanges survive the loss of their agent's socket, in seconds: 15 when left out, at most 3600. */
   readonly GRACE_SECONDS?: string;
+  /** Over how many objects services are spread: 1 when left out. See `shardCounts`. */
+  readonly SHARDS?: string;
+  /** Where objects that are not there yet are made; near whoever asks first when left out. */
+  readonly LOCATION_HINT?: string;
 }
 
 /** Our name and version, for the agent's log and the status page. */

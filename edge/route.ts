@@ -14,7 +14,7 @@ export type Route =
       /** What was cut off in front of the target: `/send/<service>`, or "" in hostname mode. */
       readonly prefix: string;
     }
-  | { readonly kind: "websocket" | "status"; readonly service: string };
+  | { readonly kind: "websocket" | "status" | "shards"; readonly service: string };
 
 /** One lower-case DNS label (RFC 1035 section 2.3.1, digits first allowed by RFC 1123): it is a host name too. */
 const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -46,16 +46,18 @@ export function routeOf(url: string, domain: string | undefined): Route | undefi
     const target = rest.startsWith("/") ? rest : `/${rest}`;
     return { kind: "send", service, target, prefix: url.slice(pathAt, nameEnd) };
   }
-  return serviceRoute(url, pathAt, "websocket") ?? serviceRoute(url, pathAt, "status");
+  for (const kind of ["websocket", "status", "shards"] as const) {
+    if (url.startsWith(`/${kind}/`, pathAt)) return serviceRoute(url, pathAt, kind);
+  }
+  return undefined;
 }
 
-/** `/<kind>/<service>` and nothing more; a query is allowed and means nothing. */
+/** `/<kind>/<service>` and nothing more; a query is allowed, and means nothing here. */
 function serviceRoute(
   url: string,
   pathAt: number,
-  kind: "websocket" | "status",
+  kind: "websocket" | "status" | "shards",
 ): Route | undefined {
-  if (!url.startsWith(`/${kind}/`, pathAt)) return undefined;
   const nameAt = pathAt + kind.length + 2;
   const nameEnd = endOfSegment(url, nameAt);
   const service = url.slice(nameAt, nameEnd);

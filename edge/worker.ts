@@ -1,5 +1,6 @@
 /**
- * The Worker: which service a request is for, and whether it may pass. Everything else is the correlator's.
+ * The Worker: which service a request is for, whether it may pass, and which of the service's objects gets it. Everything
+ * else is the correlator's.
  *
  * It returns the object's answer untouched: then the runtime moves bodies and WebSockets without waking JavaScript here.
  */
@@ -7,9 +8,11 @@ import { TunnelError } from "../codec/errors.ts";
 import { PROTOCOL } from "../codec/limits.ts";
 import { authorize, bearerToken, visitorsNeedToken } from "./auth.ts";
 import type { Env } from "./env.ts";
-import { logFault } from "./log.ts";
+import { forward, objectOf } from "./object.ts";
 import { codeOf, refusal } from "./refusal.ts";
 import { type Route, routeOf } from "./route.ts";
+import { dialledShard, pickShard, shardsOf } from "./shards.ts";
+import { statusOfShards } from "./status-of-shards.ts";
 
 export { Correlator } from "./correlator.ts";
 
@@ -19,10 +22,10 @@ export default {
     if (route === undefined) return refusal("no-route", request);
     // The common request pays for no promise of ours: it needs no check.
     if (route.kind === "send" && (env.VISITORS ?? "public") === "public") {
-      return forward(request, route.service, env);
+      return pass(request, route, env);
     }
     return admit(request, route, env).then(
-      () => forward(request, route.service, env),
+      () => pass(request, route, env),
       (error: unknown) => refusal(codeOf(error, "worker"), request),
     );
   },
@@ -44,6 +47,7 @@ async function admit(request: Request, route: Route, env: Env): Promise<void> {
       if (!isAgentUpgrade(request)) throw new TunnelError("upgrade-required");
       return authorize(bearerToken(request), route.service, ["agent"], env);
     case "status":
+    case "shards":
       return authorize(bearerToken(request), route.service, ["agent"], env);
   }
 }
@@ -58,14 +62,24 @@ function isAgentUpgrade(request: Request): boolean {
   );
 }
 
-/** Hands the request to the service's object. What it throws is the platform's word: overload, a reset, a lost object. */
-function forward(request: Request, service: string, env: Env): Promise<Response> {
-  return env.CORRELATOR.getByName(service)
-    .fetch(request)
-    .catch((error: unknown) => {
-      logFault("object", error);
-      const overloaded =
-        error instanceof Error && "overloaded" in error && error.overloaded === true;
-      return refusal(overloaded ? "overloaded" : "agent-lost", request);
-    });
+/** The answer to a request that may pass. */
+function pass(request: Request, { kind, service }: Route, env: Env): Response | Promise<Response> {
+  try {
+    const shards = shardsOf(service, env);
+    switch (kind) {
+      case "send":
+        return forward(request, objectOf(service, pickShard(shards, Math.random()), env));
+      case "websocket":
+        return forward(request, objectOf(service, dialledShard(request.url), env));
+      case "status":
+        return statusOfShards(service, shards, (shard) =>
+          forward(request, objectOf(service, shard, env)),
+        );
+      case "shards":
+        // No object is touched: agents ask for it again and again.
+        return new Response(null, { status: 204, headers: { "sluice-shards": String(shards) } });
+    }
+  } catch (error) {
+    return refusal(codeOf(error, "worker"), request);
+  }
 }

@@ -59,6 +59,8 @@ describe("no route", () => {
     "/websocket",
     "/status/Shop",
     "/status/shop/x",
+    "/shards/shop/x",
+    "/shards/",
     "/favicon.ico",
   ])("leads from %s", (path) => {
     expect(routeOf(`https://edge.test${path}`, undefined)).toBeUndefined();
@@ -90,6 +92,7 @@ test("agents and status pages have one path a service, whatever the query", () =
     service: "shop",
   });
   expect(routeOf("https://e/status/shop", undefined)).toEqual({ kind: "status", service: "shop" });
+  expect(routeOf("https://e/shards/shop", undefined)).toEqual({ kind: "shards", service: "shop" });
 });
 
 describe("in hostname mode", () => {

@@ -17,6 +17,8 @@ export interface ConnectOptions {
   readonly agent?: string;
   readonly token?: string;
   readonly maxStreams?: number;
+  /** Which of the service's objects it dials; the first when left out. */
+  readonly shard?: number;
   /** False: the socket opens but no HELLO is sent. */
   readonly greets?: boolean;
   /** More fields of the upgrade. */
@@ -38,9 +40,10 @@ export async function upgrade(
   options: ConnectOptions,
   headers: Record<string, string> = {},
 ): Promise<Response> {
-  const { service, agent = newAgentId() } = options;
+  const { service, shard, agent = newAgentId() } = options;
   const token = options.token ?? (await signToken({ service }));
-  return exports.default.fetch(`https://edge.test/websocket/${service}`, {
+  const query = shard === undefined ? "" : `?shard=${shard}`;
+  return exports.default.fetch(`https://edge.test/websocket/${service}${query}`, {
     headers: {
       upgrade: "websocket",
       "sec-websocket-protocol": PROTOCOL,
