@@ -215,3 +215,89 @@ describe("connect", () => {
     expect(await readAll(exchange)).toBe("half and half");
   });
 });
+
+describe("connect with a configuration file", () => {
+  async function configured(services: object, more: object = {}): Promise<string> {
+    edge ??= await FakeEdge.start();
+    const file = join(directory, "sluice.json");
+    await writeFile(file, JSON.stringify({ edge: edge.url.origin, ...more, services }));
+    return file;
+  }
+
+  test("several services run in one process, each with its own token, and every line and event says which", async () => {
+    await writeFile(join(directory, "api.token"), "b.token\n");
+    const file = await configured({
+      shop: { port: 1, tokenFile: "token" },
+      api: { port: 2, tokenFile: "api.token" },
+    });
+    const program = agent(["connect", "--config", file, "--json"]);
+    const dialled = [await edge?.caller(0), await edge?.caller(1)].map((caller) => [
+      caller?.request.url,
+      caller?.request.headers.authorization,
+    ]);
+    expect(Object.fromEntries(dialled)).toEqual({
+      "/websocket/api": "Bearer b.token",
+      "/websocket/shop": "Bearer a.token",
+    });
+    await program.event("connected", (event) => event["service"] === "shop");
+    await program.event("connected", (event) => event["service"] === "api");
+    await poll(() => /^api {3}.*http:\/\/localhost:2$/m.test(program.stderr), "the line of api");
+    expect(program.stderr).toMatch(/^shop {2}.*http:\/\/localhost:1$/m);
+    program.kill("SIGINT");
+    expect(await program.exit()).toEqual({ code: 0, signal: null });
+    const drained = program.events.filter(({ event }) => event === "draining");
+    expect(new Set(drained.map((event) => event["service"]))).toEqual(new Set(["api", "shop"]));
+  });
+
+  test("a service whose token is refused ends alone; the exit code says so at the end", async () => {
+    const file = await configured({
+      shop: { port: 1, tokenFile: "token" },
+      api: { port: 2, tokenFile: "token" },
+    });
+    if (edge !== undefined) edge.refusal = { status: 401, path: "/websocket/api" };
+    const program = agent(["connect", "--config", file, "--json"]);
+    await program.event("connected", (event) => event["service"] === "shop");
+    expect(await program.event("error")).toMatchObject({ service: "api", code: "unauthorized" });
+    expect(program.ended).toBe(false);
+    program.kill("SIGINT");
+    expect(await program.exit()).toEqual({ code: 4, signal: null });
+  });
+
+  test.each<[string, object, string[], Record<string, string>, string]>([
+    ["a wrong key", { shop: { prot: 1 } }, [], {}, "sluice.json: services.shop.prot is not known"],
+    ["a port for two", { a: {}, b: {} }, ["-p", "1"], {}, "--port is for one service"],
+    ["a token for two", { a: {}, b: {} }, [], { AGENT_TOKEN: "x" }, "AGENT_TOKEN is for one"],
+    ["no token", { shop: { port: 1 } }, [], {}, 'A token is missing for "shop"'],
+    [
+      "a certificate that is none",
+      { shop: { origin: "https://x", originCa: "token", tokenFile: "token" } },
+      [],
+      {},
+      "--origin-ca) cannot be used: it holds no PEM certificate",
+    ],
+  ])("%s is exit code 2 and a sentence", async (_what, services, flags, env, says) => {
+    const file = await configured(services);
+    const program = agent(["connect", "--config", file, ...flags], { env });
+    expect(await program.exit()).toEqual({ code: 2, signal: null });
+    expect(program.stderr).toContain(says);
+    expect(program.stderr).not.toContain("    at ");
+  });
+
+  test("--insecure-origin warns at each start", async () => {
+    edge = await FakeEdge.start();
+    const flags = ["--origin", "https://localhost:1", "--insecure-origin"];
+    const file = join(directory, "token");
+    const program = agent([
+      "connect",
+      "-e",
+      edge.url.href,
+      "-s",
+      "shop",
+      ...flags,
+      "--token-file",
+      file,
+    ]);
+    await edge.caller();
+    await poll(() => program.stderr.includes("warning: --insecure-origin"), "the warning");
+  });
+});

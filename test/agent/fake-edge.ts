@@ -19,6 +19,8 @@ export interface Refusal {
   readonly status: number;
   readonly fields?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Which upgrades get it; all when undefined. */
+  readonly path?: string;
 }
 
 /** One agent's connection as the edge sees it. */
@@ -92,12 +94,13 @@ export class FakeEdge {
     server.on("upgrade", (request, socket, head) => {
       this.upgrades.push(request);
       this.#sockets.add(socket);
-      if (this.refusal === undefined) {
+      const { refusal } = this;
+      if (refusal === undefined || (refusal.path ?? request.url) !== request.url) {
         sockets.handleUpgrade(request, socket, head, (ws) => {
           this.callers.push(new Caller(ws, request, this.#listener, this.#watch));
           this.#watch.changed();
         });
-      } else refuse(socket, this.refusal);
+      } else refuse(socket, refusal);
       this.#watch.changed();
     });
   }
