@@ -4,6 +4,7 @@
  *
  * It decides when to try again and when that cannot help; what is said of it, and what ends with it, is `agent.ts`'s.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { Dialer } from "../codec/dialer.ts";
 import type { ErrorCode } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
@@ -19,6 +20,12 @@ const STABLE_MS = 10_000;
 
 /** How often a draining connection looks whether the last answer is out. */
 const DRAINED_CHECK_MS = 10;
+
+/** How long a drained connection waits for the edge to say that it has all of it: a dial and a few round trips. */
+const CONFIRMED_WITHIN_MS = 2000;
+
+/** How long it waits before it asks again; then twice as long. */
+const ASK_AGAIN_MS = 250;
 
 export interface ConnectionOptions extends Omit<DialOptions, "dialer"> {
   readonly platform: Platform;
@@ -112,13 +119,29 @@ export class Connection {
     // A stream is over when its last frame was handed to the socket; no event tells that, and this is once in a life.
     const unfinished = (): boolean =>
       this.#dialer.streams > 0 || (this.#dial?.unsentBytes ?? 0) > 0;
-    while (unfinished() && performance.now() < deadlineMs) {
-      await new Promise((resolve) => setTimeout(resolve, DRAINED_CHECK_MS));
-    }
+    while (unfinished() && performance.now() < deadlineMs) await sleep(DRAINED_CHECK_MS);
+    await this.#confirm(Math.min(deadlineMs, performance.now() + CONFIRMED_WITHIN_MS));
     const dial = this.#dial;
     this.stop();
     // The edge answers the close frame behind all that was sent. A process that exits before takes that with it.
     await dial?.closed;
+  }
+
+  /**
+   * Waits until the edge has acknowledged the last answers and our GOAWAY. Before that a broken socket would take answers
+   * with it that could be sent again, and a request that crossed the GOAWAY would be lost instead of refused.
+   */
+  async #confirm(untilMs: number): Promise<void> {
+    let askMs = performance.now();
+    let pauseMs = ASK_AGAIN_MS;
+    do {
+      if (performance.now() >= askMs) {
+        this.#dialer.session?.ask();
+        askMs = performance.now() + pauseMs;
+        pauseMs *= 2;
+      }
+      await sleep(DRAINED_CHECK_MS);
+    } while ((this.#dialer.session?.retainedBytes ?? 0) > 0 && performance.now() < untilMs);
   }
 
   /** Ends at once: what is in flight fails, on both ends. */

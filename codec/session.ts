@@ -294,6 +294,13 @@ export class Session {
     this.#wake();
   }
 
+  /** Asks the peer to acknowledge all that was sent: `retainedBytes` is 0 once it has. */
+  ask(): void {
+    if (this.transport === undefined || this.#error !== undefined) return;
+    this.#ping(this.#platform.now());
+    this.flush();
+  }
+
   /**
    * Liveness, to be called every few seconds while streams are open: asks a silent peer for a sign of life. False: it
    * gave none for so long that the transport is to be taken for dead.

@@ -20,6 +20,8 @@ const HELLO_WITHIN_MS = 10_000;
 /** How long a draining agent waits for what is in flight, and how often it looks. */
 const DRAIN_MS = 30_000;
 const DRAINED_CHECK_MS = 50;
+const CONFIRMED_WITHIN_MS = 2000;
+const ASK_AGAIN_MS = 250;
 
 export interface AgentOptions {
   readonly world: World;
@@ -106,9 +108,26 @@ export class Agent {
         return;
       }
       if (late) this.#options.blame.agent(this.name);
-      this.#leave();
+      this.#confirm(ASK_AGAIN_MS, this.#world.nowMs + CONFIRMED_WITHIN_MS);
     };
     check();
+  }
+
+  /** Asks the edge whether it has all, until it has. */
+  #confirm(pauseMs: number, untilMs: number): void {
+    const askMs = this.#world.nowMs + pauseMs;
+    this.dialer.session?.ask();
+    const check = (): void => {
+      if (this.gone) return;
+      const retained = (this.dialer.session?.retainedBytes ?? 0) > 0;
+      if (!retained) this.#leave();
+      else if (this.#world.nowMs >= untilMs) {
+        this.#options.blame.agent(this.name);
+        this.#leave();
+      } else if (this.#world.nowMs >= askMs) this.#confirm(2 * pauseMs, untilMs);
+      else this.#world.after(DRAINED_CHECK_MS, check);
+    };
+    this.#world.after(DRAINED_CHECK_MS, check);
   }
 
   /** The process is killed. */
@@ -126,8 +145,6 @@ export class Agent {
 
   /** The socket breaks. */
   cut(agentNoticesMs: number, edgeNoticesMs: number): void {
-    // What a draining agent has handed to its socket it does not wait for.
-    if (this.draining) this.#options.blame.agent(this.name);
     this.#cable?.cut(agentNoticesMs, edgeNoticesMs);
   }
 
@@ -228,7 +245,6 @@ export class Agent {
   /** As if the socket had broken. The edge may hear of it late. */
   #abandon(cable: Cable): void {
     const { random } = this.#world;
-    if (this.draining) this.#options.blame.agent(this.name);
     cable.agent.lose(1006, "");
     cable.cut(0, random.chance(0.7) ? random.next() * 100 : random.next() * 20_000);
   }

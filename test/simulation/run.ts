@@ -73,7 +73,10 @@ async function play(world: World, visitors: Visitor[]): Promise<void> {
   world.note("-- quiet");
   for (const agent of agents) agent.offlineUntilMs = 0;
   const isOver = (): boolean => !visitors.some(({ pending }) => pending) && !agents.some(({ busy }) => busy);
-  if (!(await world.run(world.nowMs + PROGRESS_MS, isOver))) {
+  const isOverInTime = await world.run(world.nowMs + PROGRESS_MS, isOver);
+  // Who falsifies counters can make an end believe that it has received what it has not.
+  if (!isOverInTime && setting.deceived) return;
+  if (!isOverInTime) {
     const stuck = visitors.filter(({ pending }) => pending).map(({ name }) => name);
     world.violate(`no progress: ${stuck.join(", ") || "an origin is not told the end"}`);
   }
