@@ -281,7 +281,9 @@ test("a visitor that floods an origin which does not read is sent away, and memo
   expect((await closed)[0]).toBe(1013);
   origin.resume();
   origin.terminate();
-  console.log(`a flood of WebSocket messages: edge +${peak[0]} MiB, agent +${peak[1]} MiB`);
+  process.stdout.write(
+    `a flood of WebSocket messages: edge +${peak[0]} MiB, agent +${peak[1]} MiB\n`,
+  );
   expect(peak[0]).toBeLessThan(24);
   expect(peak[1]).toBeLessThan(24);
 }, 60_000);
