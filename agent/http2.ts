@@ -78,6 +78,8 @@ export class Http2 {
       maxSessionMemory: 64 + Math.ceil((this.#streams * WINDOW_BYTES) / 2 ** 20),
     });
     session.once("connect", () => session.setLocalWindowSize(this.#streams * WINDOW_BYTES));
+    // All requests that wait for the connection listen to it.
+    session.setMaxListeners(0);
     // Each stream has its own error.
     session.on("error", () => {});
     session.once("close", () => {
