@@ -11,7 +11,7 @@ export default defineConfig({
       {
         test: {
           name: "node",
-          include: ["test/*.test.ts", "test/{codec,agent,bench}/**/*.test.ts"],
+          include: ["test/*.test.ts", "test/{codec,agent,bench,simulation}/**/*.test.ts"],
           pool: "forks",
           testTimeout: 30_000,
         },

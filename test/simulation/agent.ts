@@ -61,7 +61,12 @@ export class Agent {
     this.budget = new Budget(budgetBytes);
     this.dialer = new Dialer({
       platform: this.platform,
-      introduction: { maxStreams: MAX_STREAMS, credit: REQUEST_CREDIT_BYTES, grace: 0, software: name },
+      introduction: {
+        maxStreams: MAX_STREAMS,
+        credit: REQUEST_CREDIT_BYTES,
+        grace: 0,
+        software: name,
+      },
       accept: (exchange) => this.#accept(exchange),
       connected: (session, resumed) => {
         world.note(`${name} is connected, session ${session.id}${resumed ? " resumed" : ""}`);

@@ -71,9 +71,9 @@ export class Writer {
       const most = Math.min(pace.pieceBytes, MOST_PIECE_BYTES, size - this.#offset);
       const piece = pattern.bytes(this.#offset, world.random.between(1, most), this.#headroom);
       this.#offset += piece.length;
-      const next = world.listening(() => this.step());
+      const onReady = world.listening(() => this.step());
       if (!outgoing.write(piece)) {
-        outgoing.ready().then(next, world.listening(refused));
+        outgoing.ready().then(onReady, world.listening(refused));
         return;
       }
       if (atPace(world, pace, () => this.step())) return;
@@ -120,9 +120,9 @@ export class Reader {
           this.#stopped = true;
           ended(this.#offset);
         } else {
-          const next = world.listening(() => this.step());
+          const onReady = world.listening(() => this.step());
           incoming.ready().then(
-            next,
+            onReady,
             world.listening((error) => {
               if (!this.#stopped) cut(error);
             }),

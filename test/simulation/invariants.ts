@@ -2,11 +2,7 @@
  * What holds at every moment, and what holds when nothing is under way.
  */
 import type { Budget } from "../../codec/budget.ts";
-import {
-  AGENT_RETAIN_BYTES,
-  LEAST_RETAINED_BYTES,
-  MAX_MESSAGE_BYTES,
-} from "../../codec/limits.ts";
+import { AGENT_RETAIN_BYTES, LEAST_RETAINED_BYTES, MAX_MESSAGE_BYTES } from "../../codec/limits.ts";
 import type { Session } from "../../codec/session.ts";
 import type { Setting } from "./setting.ts";
 
@@ -14,7 +10,13 @@ import type { Setting } from "./setting.ts";
 const OVER_BYTES = MAX_MESSAGE_BYTES + 1024;
 
 /** After each event. */
-export function checkAlways({ world, edge, agents, edgeRetainBytes, agentRetainBytes }: Setting): void {
+export function checkAlways({
+  world,
+  edge,
+  agents,
+  edgeRetainBytes,
+  agentRetainBytes,
+}: Setting): void {
   const sessions: Session[] = [];
   for (const { session } of edge.members) sessions.push(session);
   const wrong =
@@ -32,7 +34,11 @@ export function checkAlways({ world, edge, agents, edgeRetainBytes, agentRetainB
   if (wrong !== undefined) world.violate(wrong);
 }
 
-function faultOf(budget: Budget, sessions: readonly Session[], retainBytes: number): string | undefined {
+function faultOf(
+  budget: Budget,
+  sessions: readonly Session[],
+  retainBytes: number,
+): string | undefined {
   const { usedBytes, retainedBytes, totalBytes } = budget;
   let retained = 0;
   for (const session of sessions) {
@@ -46,7 +52,8 @@ function faultOf(budget: Budget, sessions: readonly Session[], retainBytes: numb
   }
   if (usedBytes > totalBytes) return `${usedBytes} of ${totalBytes} bytes are promised`;
   const most = totalBytes + sessions.length * (LEAST_RETAINED_BYTES + OVER_BYTES);
-  if (usedBytes + retainedBytes > most) return `${usedBytes + retainedBytes} bytes are in use, of ${most}`;
+  if (usedBytes + retainedBytes > most)
+    return `${usedBytes + retainedBytes} bytes are in use, of ${most}`;
   return undefined;
 }
 
@@ -56,10 +63,13 @@ export function checkIdle({ world, edge, agents }: Setting): void {
     const { id, streams, transport } = session;
     if (streams === 0) continue;
     const where = transport === undefined ? "no socket" : "a socket";
-    world.violate(`${streams} streams are left at the edge in ${id} of ${identity}, which has ${where}`);
+    world.violate(
+      `${streams} streams are left at the edge in ${id} of ${identity}, which has ${where}`,
+    );
   }
   if (edge.timers > 0) world.violate(`${edge.timers} timers are left at the edge`);
-  if (edge.budget.usedBytes > 0) world.violate(`${edge.budget.usedBytes} bytes stay promised at the edge`);
+  if (edge.budget.usedBytes > 0)
+    world.violate(`${edge.budget.usedBytes} bytes stay promised at the edge`);
   for (const { gone, name, dialer, platform, budget } of agents) {
     if (gone) continue;
     if (dialer.streams > 0) world.violate(`${dialer.streams} streams are left at ${name}`);

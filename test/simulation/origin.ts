@@ -56,12 +56,15 @@ export class Origin {
         stopsAt: request.enoughAt,
         enough: () => {
           this.#reading = false;
-          visitor.plan.request.length === "socket" ? this.#fail() : exchange.incoming.decline();
+          if (visitor.plan.request.length === "socket") this.#fail();
+          else exchange.incoming.decline();
         },
         ended: (bytes) => {
           this.#reading = false;
           if (bytes !== request.bytes || !visitor.uploadWritten) {
-            world.violate(`the request of ${visitor.name} ends cleanly after ${bytes} of ${request.bytes} bytes`);
+            world.violate(
+              `the request of ${visitor.name} ends cleanly after ${bytes} of ${request.bytes} bytes`,
+            );
           }
         },
         cut: () => {
@@ -96,7 +99,12 @@ export class Origin {
     world.after(plan.originMs, () => {
       if (this.#cut) return;
       const { length } = plan.answer;
-      exchange.respond({ status: length === "socket" ? 101 : 200, reason: "OK", headers: [], length });
+      exchange.respond({
+        status: length === "socket" ? 101 : 200,
+        reason: "OK",
+        headers: [],
+        length,
+      });
       if (length === "none") {
         visitor.answerWritten = true;
         this.#writing = false;

@@ -45,7 +45,12 @@ export function planOf(random: Random, id: number, load: Load): Plan {
     id,
     startsMs: random.next() * load.withinMs,
     request: bodyPlan(random, load, socket ? "socket" : upload ? undefined : "none", true),
-    answer: bodyPlan(random, load, socket ? "socket" : random.chance(0.1) ? "none" : undefined, false),
+    answer: bodyPlan(
+      random,
+      load,
+      socket ? "socket" : random.chance(0.1) ? "none" : undefined,
+      false,
+    ),
     originMs: random.chance(0.5) ? 0 : random.skewed(1, 2000),
     originRefuses: random.chance(0.02),
     leavesAfterMs: random.chance(0.08) ? random.skewed(1, 5000) : undefined,

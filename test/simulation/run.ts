@@ -61,7 +61,8 @@ async function play(world: World, visitors: Visitor[]): Promise<void> {
       if (leavesAfterMs !== undefined) world.after(leavesAfterMs, () => visitor.leave());
     });
   };
-  for (let id = 1; id <= load.exchanges; id++) begin(new Visitor(world, blame, planOf(random, id, load)));
+  for (let id = 1; id <= load.exchanges; id++)
+    begin(new Visitor(world, blame, planOf(random, id, load)));
   const allowHarsh = random.chance(0.4);
   const faults = random.between(0, 12);
   for (let i = 0; i < faults; i++) {
@@ -72,7 +73,8 @@ async function play(world: World, visitors: Visitor[]): Promise<void> {
   world.quiet = true;
   world.note("-- quiet");
   for (const agent of agents) agent.offlineUntilMs = 0;
-  const isOver = (): boolean => !visitors.some(({ pending }) => pending) && !agents.some(({ busy }) => busy);
+  const isOver = (): boolean =>
+    !visitors.some(({ pending }) => pending) && !agents.some(({ busy }) => busy);
   const isOverInTime = await world.run(world.nowMs + PROGRESS_MS, isOver);
   // Who falsifies counters can make an end believe that it has received what it has not.
   if (!isOverInTime && setting.deceived) return;

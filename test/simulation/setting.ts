@@ -33,9 +33,12 @@ export class Setting {
     this.network = networkOf(random);
     const tight = random.chance(0.3);
     this.tight = tight;
-    this.edgeRetainBytes = random.chance(0.5) ? EDGE_RETAIN_BYTES : random.skewed(32 * KiB, 1 * MiB);
+    this.edgeRetainBytes = random.chance(0.5)
+      ? EDGE_RETAIN_BYTES
+      : random.skewed(32 * KiB, 1 * MiB);
     this.agentRetainBytes = random.chance(0.5) ? undefined : random.skewed(32 * KiB, 1 * MiB);
-    this.#agentBudgetBytes = tight && random.chance(0.5) ? random.skewed(64 * KiB, 4 * MiB) : undefined;
+    this.#agentBudgetBytes =
+      tight && random.chance(0.5) ? random.skewed(64 * KiB, 4 * MiB) : undefined;
     if (tight) this.blame.codes("overloaded");
     this.edge = new Edge({
       world,

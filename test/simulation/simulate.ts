@@ -46,7 +46,9 @@ async function replay(seed: number, wantsTrace: boolean): Promise<void> {
   const trace: string[] = [];
   const { fault, events, simulatedMs, fates } = await simulate(seed, trace);
   if (wantsTrace) for (const line of trace) say(line);
-  say(`seed ${seed}: ${events} events, ${Math.round(simulatedMs / 1000)} s, ${JSON.stringify(fates)}`);
+  say(
+    `seed ${seed}: ${events} events, ${Math.round(simulatedMs / 1000)} s, ${JSON.stringify(fates)}`,
+  );
   if (fault !== undefined) {
     say(fault.stack ?? fault.message);
     process.exitCode = 1;

@@ -152,7 +152,9 @@ export class Visitor {
       return;
     }
     if (bytes !== this.plan.answer.bytes || !this.answerWritten) {
-      this.#world.violate(`${this.name} ends cleanly after ${bytes} of ${this.plan.answer.bytes} bytes`);
+      this.#world.violate(
+        `${this.name} ends cleanly after ${bytes} of ${this.plan.answer.bytes} bytes`,
+      );
     }
     this.#end("complete", `${bytes} bytes`);
   }
@@ -168,5 +170,9 @@ export class Visitor {
 
 /** Whether a request that failed so may be sent again. As `edge/retry.ts` says it. */
 export function maySendAgain(error: unknown, head: RequestHead, retryable: boolean): boolean {
-  return error instanceof TunnelError && retryable && (head.length === "none" || head.length === "socket");
+  return (
+    error instanceof TunnelError &&
+    retryable &&
+    (head.length === "none" || head.length === "socket")
+  );
 }

@@ -116,12 +116,18 @@ const harsh: Record<string, Fault> = {
   garbageToEdge({ world, blame }, agent) {
     blame.agent(agent.name);
     blame.codes("agent-offline");
-    agent.cable?.forge("edge", garbage(world.random.between(0, 40), () => world.random.next()));
+    agent.cable?.forge(
+      "edge",
+      garbage(world.random.between(0, 40), () => world.random.next()),
+    );
   },
   garbageToAgent({ world, blame }, agent) {
     blame.agent(agent.name);
     blame.codes("agent-offline");
-    agent.cable?.forge("agent", garbage(world.random.between(0, 40), () => world.random.next()));
+    agent.cable?.forge(
+      "agent",
+      garbage(world.random.between(0, 40), () => world.random.next()),
+    );
   },
   strayFrames(setting, agent) {
     const { world, blame } = setting;
@@ -137,7 +143,12 @@ const harsh: Record<string, Fault> = {
       { kind: "end", stream, trailers: [] },
       { kind: "cancel", stream, code: "cancelled", note: "forged" },
       { kind: "response", stream, head: { status: 200, reason: "", headers: [], length: 5 } },
-      { kind: "request", stream, credit: 10, head: { method: "GET", path: "/1", headers: [], length: "none" } },
+      {
+        kind: "request",
+        stream,
+        credit: 10,
+        head: { method: "GET", path: "/1", headers: [], length: "none" },
+      },
       { kind: "goaway", last: 0, code: "draining", note: "forged" },
       { kind: "pong", token: random.between(0, 2 ** 31 - 1) },
     ]);
@@ -148,7 +159,10 @@ const harsh: Record<string, Fault> = {
     blame.agent(agent.name);
     blame.codes("agent-offline");
     const session = agent.dialer.session?.id ?? "";
-    agent.cable?.forge(world.random.pick(["edge", "agent"]), hello({ session, received: 0, maxStreams: 9 }));
+    agent.cable?.forge(
+      world.random.pick(["edge", "agent"]),
+      hello({ session, received: 0, maxStreams: 9 }),
+    );
   },
   /** Somebody with the agent's token takes requests and never answers. */
   impostor(setting, agent) {

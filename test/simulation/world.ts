@@ -15,6 +15,8 @@ interface Event {
   act: (() => void) | undefined;
 }
 
+const settled = Promise.resolve();
+
 /** A run that does so much is taken for one that never ends. */
 const MOST_EVENTS = 500_000;
 
@@ -107,9 +109,9 @@ export class World {
         let moves: number;
         do {
           moves = this.#moves;
-          await null;
-          await null;
-          await null;
+          await settled;
+          await settled;
+          await settled;
         } while (moves !== this.#moves);
         this.afterEach();
       } catch (error) {
