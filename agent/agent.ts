@@ -4,8 +4,7 @@
 import { randomBytes } from "node:crypto";
 import type { ErrorCode } from "../codec/errors.ts";
 import type { Session } from "../codec/session.ts";
-import { type ConnectConfig, isLoopback, publicUrl, socketUrl } from "./config.ts";
-import { Connection } from "./connection.ts";
+import { type ConnectConfig, isLoopback, publicUrl, shardsUrl, socketUrl } from "./config.ts";
 import type { Ending } from "./dial.ts";
 import { showMs } from "./duration.ts";
 import type { Log } from "./log.ts";
@@ -14,6 +13,8 @@ import { originTls } from "./origin-tls.ts";
 import { newPlatform } from "./platform.ts";
 import { whyRefused } from "./refused-token.ts";
 import { Serve } from "./serve.ts";
+import { shardCount } from "./shard-count.ts";
+import { Shards } from "./shards.ts";
 import { onWake } from "./slept.ts";
 import { type ExitCode, exits } from "./usage.ts";
 
@@ -22,11 +23,12 @@ export class Agent {
   readonly #token: string;
   readonly #log: Log;
   readonly #origin: Origin;
-  readonly #connection: Connection;
+  readonly #shards: Shards;
   readonly #firstConnected = Promise.withResolvers<void>();
-  #connectedBefore = false;
+  /** The shards that were connected once. */
+  readonly #connectedBefore = new Set<number>();
   #draining = false;
-  /** Settles when a drained connection has closed. */
+  /** Settles when drained connections have closed. */
   #drained: Promise<void> | undefined;
 
   constructor(config: ConnectConfig, token: string, log: Log) {
@@ -47,7 +49,7 @@ export class Agent {
       concurrency: config.concurrency,
       finished: (request) => log.event(request),
     });
-    this.#connection = new Connection({
+    this.#shards = new Shards({
       platform: newPlatform(),
       url: socketUrl(config),
       token,
@@ -55,9 +57,11 @@ export class Agent {
       id: randomBytes(16).toString("base64url"),
       replace: config.replace,
       accept: (exchange) => serve.accept(exchange),
-      connected: (session, resumed) => this.#connected(session, resumed),
-      disconnected: (ending, retryMs) => {
-        log.event({ event: "disconnected", ...reasonOf(ending), retryMs });
+      count: (signal) => shardCount(shardsUrl(config), token, signal),
+      counted: (shards) => log.say(`the service is spread over ${shards} objects`),
+      connected: (shard, session, resumed) => this.#connected(shard, session, resumed),
+      disconnected: (shard, ending, retryMs) => {
+        log.event({ event: "disconnected", ...ofShard(shard), ...reasonOf(ending), retryMs });
       },
       draining: (code) => this.#dismissed(code),
       faulty: (error) => {
@@ -92,7 +96,7 @@ export class Agent {
     }
     const stopLooking = onWake(() => this.redial("the machine slept"));
     try {
-      const ending = await this.#connection.run();
+      const ending = await this.#shards.run();
       const final = ending === undefined ? undefined : this.#whyFinal(ending);
       if (final === undefined) return exits.clean;
       this.#log.event({ event: "error", code: final.code, message: final.message });
@@ -108,7 +112,7 @@ export class Agent {
   drain(): void {
     if (this.#draining) return;
     this.#draining = true;
-    const inFlight = this.#connection.streams;
+    const inFlight = this.#shards.streams;
     const { graceMs } = this.#config;
     this.#log.event({ event: "draining", inFlight });
     if (inFlight > 0) {
@@ -116,38 +120,41 @@ export class Agent {
         `draining: ${requests(inFlight)} in flight, up to ${showMs(graceMs)} (Ctrl-C again to stop now)`,
       );
     }
-    this.#drained = this.#connection.drain(performance.now() + graceMs);
+    const deadlineMs = performance.now() + graceMs;
+    this.#drained = this.#shards.drain(deadlineMs, "the agent is shutting down");
   }
 
   /** Ends at once: what is in flight fails, on both ends. */
   stop(): void {
     this.#draining = true;
-    this.#connection.stop();
+    this.#shards.stop();
   }
 
   /** Dials again at once, whether it waits for that or is connected; what is in flight goes on. */
   redial(note: string): void {
-    this.#connection.redial(note);
+    this.#shards.redial(note);
   }
 
-  #connected(session: Session, resumed: boolean): void {
+  #connected(shard: number, session: Session, resumed: boolean): void {
     const url = publicUrl(this.#config);
     const { service, origin, basePath, concurrency } = this.#config;
     const rttMs = Math.round((session.rttMs ?? 0) * 10) / 10;
+    const of = ofShard(shard);
     if (resumed) {
       const { streams } = session;
-      this.#log.event({ event: "resumed", session: session.id, streams });
+      this.#log.event({ event: "resumed", ...of, session: session.id, streams });
       this.#log.say(
         `connected again, rtt ${showMs(rttMs)}, ${requests(streams)} in flight went on`,
       );
       return;
     }
-    this.#log.event({ event: "connected", url, service, session: session.id, rttMs });
-    if (this.#connectedBefore) {
+    this.#log.event({ event: "connected", ...of, url, service, session: session.id, rttMs });
+    if (this.#connectedBefore.has(shard)) {
       this.#log.say(`connected again, rtt ${showMs(rttMs)}`);
       return;
     }
-    this.#connectedBefore = true;
+    this.#connectedBefore.add(shard);
+    if (shard > 0) return;
     this.#firstConnected.resolve();
     this.#log.url(url);
     this.#log.field("Public", url);
@@ -202,6 +209,10 @@ interface Final {
   readonly exit: ExitCode;
   readonly code: string;
   readonly message: string;
+}
+
+function ofShard(shard: number): { readonly shard?: number } {
+  return shard === 0 ? {} : { shard };
 }
 
 function requests(count: number): string {

@@ -193,6 +193,13 @@ program
       "how long requests survive the loss of their agent's connection (default 15s)",
     ),
   )
+  .addOption(
+    option(
+      "--shards <n>",
+      "AGENT_EDGE_SHARDS",
+      "objects that each service is spread over, to try it: here they share one core (default 1)",
+    ),
+  )
   .addOption(json())
   .action((_options, command: Command) => finish(command, edge));
 

@@ -9,6 +9,7 @@ import { isHeaderValue } from "../codec/headers.ts";
 import { GRACE_MS, MAX_GRACE_MS, MAX_STREAMS } from "../codec/limits.ts";
 import { isBasePath } from "./base-path.ts";
 import { durationMs } from "./duration.ts";
+import { MAX_SHARDS } from "./shard-count.ts";
 import type { Role } from "./token.ts";
 import { UsageError } from "./usage.ts";
 
@@ -74,6 +75,8 @@ export interface EdgeConfig {
   readonly visitors: Visitors;
   /** How long exchanges survive the loss of their agent's connection. */
   readonly graceMs: number;
+  /** Over how many objects each service is spread. */
+  readonly shards: number;
 }
 
 export interface TokenConfig {
@@ -191,6 +194,8 @@ export function edgeConfig(given: GivenValues): EdgeConfig {
     graceMs:
       checkIf(duration(0, MAX_GRACE_MS, "a time like 15s or 2m, at most 1h"), given.grace) ??
       GRACE_MS,
+    shards:
+      checkIf(whole(1, MAX_SHARDS, `a whole number from 1 to ${MAX_SHARDS}`), given.shards) ?? 1,
   };
 }
 
@@ -218,6 +223,11 @@ export function socketUrl({ edge, service }: Pick<ConnectConfig, "edge" | "servi
   url.protocol = edge.protocol === "https:" ? "wss:" : "ws:";
   url.pathname = `/websocket/${service}`;
   return url;
+}
+
+/** Where the edge says over how many objects it spreads the service. */
+export function shardsUrl({ edge, service }: Pick<ConnectConfig, "edge" | "service">): URL {
+  return new URL(`/shards/${service}`, edge);
 }
 
 /** Where visitors go. */

@@ -5,6 +5,7 @@
  * It decides when to try again and when that cannot help; what is said of it, and what ends with it, is `agent.ts`'s.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Budget } from "../codec/budget.ts";
 import { Dialer } from "../codec/dialer.ts";
 import type { ErrorCode } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
@@ -29,6 +30,8 @@ const ASK_AGAIN_MS = 250;
 
 export interface ConnectionOptions extends Omit<DialOptions, "dialer"> {
   readonly platform: Platform;
+  /** See `DialerOptions.budget`. */
+  readonly budget: Budget;
   readonly accept: (exchange: Exchange) => void;
   /** Requests may come. `resumed`: those of before go on. */
   readonly connected: (session: Session, resumed: boolean) => void;
@@ -61,6 +64,7 @@ export class Connection {
         grace: 0,
         software: SOFTWARE,
       },
+      budget: options.budget,
       accept: options.accept,
       connected: (session, resumed) => {
         this.#greetedMs = performance.now();
@@ -75,8 +79,12 @@ export class Connection {
     return this.#dialer.streams;
   }
 
-  /** Keeps the connection up until it is drained or stopped, or until an ending is final: that is returned. */
-  async run(): Promise<Ending | undefined> {
+  /**
+   * Keeps the connection up until it is drained or stopped, or until an ending is final: that is returned.
+   * @param afterMs when to dial first
+   */
+  async run(afterMs: number): Promise<Ending | undefined> {
+    if (afterMs > 0) await this.#pause(afterMs);
     for (let attempt = 0; !this.#over; attempt++) {
       const dialer = this.#dialer;
       // Said until the edge has heard it, and never again: it would take over from whoever has taken over since.
@@ -114,8 +122,8 @@ export class Connection {
    * Takes no new requests, waits for those in flight until `deadlineMs` (of `performance.now()`), and ends. Returns when
    * the edge has read all that was sent.
    */
-  async drain(deadlineMs: number): Promise<void> {
-    this.#dialer.drain("the agent is shutting down");
+  async drain(deadlineMs: number, note: string): Promise<void> {
+    this.#dialer.drain(note);
     // A stream is over when its last frame was handed to the socket; no event tells that, and this is once in a life.
     const unfinished = (): boolean =>
       this.#dialer.streams > 0 || (this.#dial?.unsentBytes ?? 0) > 0;

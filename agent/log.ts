@@ -25,23 +25,28 @@ export interface RequestEvent {
   readonly reason?: string;
 }
 
+/** Of a connection to another than the service's first object. */
+interface OfShard {
+  readonly shard?: number;
+}
+
 /** Everything a program can learn from us. The names and fields are a contract: extend, never rename. */
 export type AgentEvent =
   | { readonly event: "listening"; readonly url: string }
-  | {
+  | (OfShard & {
       readonly event: "connected";
       readonly url: string;
       readonly service: string;
       readonly session: string;
       readonly rttMs: number;
-    }
-  | {
+    })
+  | (OfShard & {
       readonly event: "disconnected";
       readonly code: string;
       readonly reason: string;
       readonly retryMs: number;
-    }
-  | { readonly event: "resumed"; readonly session: string; readonly streams: number }
+    })
+  | (OfShard & { readonly event: "resumed"; readonly session: string; readonly streams: number })
   | { readonly event: "draining"; readonly inFlight: number }
   | { readonly event: "error"; readonly code: string; readonly message: string }
   | RequestEvent;

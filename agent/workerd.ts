@@ -234,7 +234,7 @@ async function development<T>(name: string, load: () => T | Promise<T>): Promise
 }
 
 async function capnp(config: EdgeConfig): Promise<string> {
-  const { host, port, domain, visitors, graceMs } = config;
+  const { host, port, domain, visitors, graceMs, shards } = config;
   const wrangler = await readFile(new URL("../wrangler.toml", import.meta.url), "utf8");
   const date = /^compatibility_date = (".*")$/m.exec(wrangler)?.[1];
   const flags = /^compatibility_flags = (\[.*\])$/m.exec(wrangler)?.[1] ?? "[]";
@@ -243,6 +243,7 @@ async function capnp(config: EdgeConfig): Promise<string> {
     VISITORS: visitors === "open" ? "public" : "token",
     TUNNEL_DOMAIN: domain,
     GRACE_SECONDS: String(graceMs / 1000),
+    SHARDS: String(shards),
   };
   const bindings = Object.entries(variables)
     .filter(([, value]) => value !== undefined)

@@ -145,6 +145,7 @@ test("the edge listens on this machine's port 8787 for everybody, unless told ot
     dataDirectory: undefined,
     visitors: "open",
     graceMs: 15_000,
+    shards: 1,
   });
   const given = { port: flag("0"), visitors: flag("token"), domain: flag("Localhost") };
   expect(edgeConfig(given)).toMatchObject({ port: 0, visitors: "token", domain: "localhost" });

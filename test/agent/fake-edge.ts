@@ -71,6 +71,10 @@ export class FakeEdge {
   readonly upgrades: IncomingMessage[] = [];
   /** While set, upgrades get this. */
   refusal: Refusal | undefined;
+  /** How many shards it says there are; undefined for an edge that knows of none. */
+  shards: number | undefined;
+  /** How often it was asked for that, and by whom. */
+  readonly counts: IncomingMessage[] = [];
   /** The subprotocol that is chosen; false for none. */
   protocol: string | false = PROTOCOL;
   readonly #server: Server;
@@ -90,6 +94,12 @@ export class FakeEdge {
     const sockets = new WebSocketServer({
       noServer: true,
       handleProtocols: () => this.protocol,
+    });
+    server.on("request", (request, response) => {
+      this.counts.push(request);
+      const fields = this.shards === undefined ? {} : { "sluice-shards": String(this.shards) };
+      response.writeHead(this.shards === undefined ? 404 : 204, fields).end();
+      this.#watch.changed();
     });
     server.on("upgrade", (request, socket, head) => {
       this.upgrades.push(request);

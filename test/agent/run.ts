@@ -12,6 +12,7 @@ export interface RunFlags {
   readonly port: number;
   readonly grace?: string;
   readonly replace?: boolean;
+  readonly concurrency?: number;
 }
 
 export class Run {
@@ -21,13 +22,14 @@ export class Run {
   readonly events: (AgentEvent & { readonly at: number })[] = [];
   readonly #watch = new Watch();
 
-  constructor({ edge, port, grace = "10s", replace = false }: RunFlags) {
+  constructor({ edge, port, grace = "10s", replace = false, concurrency = 64 }: RunFlags) {
     const given = (text: string) => ({ text, from: "--flag", flag: true });
     const config = connectConfig({
       edge: given(edge.href),
       service: given("shop"),
       port: given(String(port)),
       grace: given(grace),
+      concurrency: given(String(concurrency)),
       ...(replace ? { replace: given("true") } : {}),
     });
     const log = new Log({
