@@ -122,7 +122,7 @@ program
     option(
       "--no-rewrite-location",
       "AGENT_REWRITE_LOCATION",
-      "pass its redirects on as they are, also out of the tunnel",
+      "pass its redirects on as they are, also out of the tunnel (the variable: 0)",
     ),
   )
   // What is so by default can be said, to win over the environment.

@@ -2,7 +2,7 @@
  * An origin that speaks HTTP/2 and nothing else, by node:http2: one connection, bodies streaming both ways, each stream
  * with its own window.
  *
- * HTTP/1.1 is what the other clients speak, and faster on one machine; this one is for who has no choice.
+ * HTTP/1.1 is what the other clients speak, for WebSockets too; this one is for origins that leave no choice.
  */
 import {
   connect,

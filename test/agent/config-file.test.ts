@@ -1,5 +1,5 @@
 /** The configuration file: what it may hold, what it says when it is wrong, and what wins over it. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -64,6 +64,13 @@ test("every service of the file runs, with what is its own and what is shared", 
       graceMs: 5000,
     },
   ]);
+});
+
+test("the file that the documentation shows is one", async () => {
+  const page = await readFile(new URL("../../docs/origins.md", import.meta.url), "utf8");
+  const [, example = ""] = /^```json\n([^]*?)^```$/m.exec(page) ?? [];
+  const services = servicesOf(parseConfigFile(example, "sluice.json", "/home/me"), {});
+  expect(services.map((values) => connectConfig(values).service)).toEqual(["shop", "api"]);
 });
 
 test("paths begin at the file's own directory, and stdin is no path", () => {
