@@ -301,3 +301,25 @@ describe("connect with a configuration file", () => {
     await poll(() => program.stderr.includes("warning: --insecure-origin"), "the warning");
   });
 });
+
+test.each<[string, string[], Record<string, string>, string]>([
+  ["by default", [], {}, "/send/shop/login"],
+  ["with --no-rewrite-location", ["--no-rewrite-location"], {}, "/login"],
+  ["with a variable that says no", [], { AGENT_REWRITE_LOCATION: "0" }, "/login"],
+  ["with a variable that says yes", [], { AGENT_REWRITE_LOCATION: "1" }, "/send/shop/login"],
+  [
+    "with the flag, whatever the variable says",
+    ["--rewrite-location"],
+    { AGENT_REWRITE_LOCATION: "0" },
+    "/send/shop/login",
+  ],
+])("%s a redirect leads where it says", async (_what, flags, env, expected) => {
+  edge = await FakeEdge.start();
+  origin = await Origin.start();
+  origin.otherwise(({ response }) => response.writeHead(302, { location: "/login" }).end());
+  agent([...connectTo(edge.url.href, origin.port), ...flags], { env });
+  const { session } = await edge.caller();
+  const headers = ["x-forwarded-prefix", "/send/shop"];
+  const exchange = session.open({ method: "GET", path: "/", headers, length: "none" });
+  expect((await exchange.answer()).headers).toEqual(expect.arrayContaining(["location", expected]));
+});
