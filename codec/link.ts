@@ -94,10 +94,11 @@ export class Link {
    */
   acknowledge(received: number): boolean {
     if (received > this.#sent) return false;
-    this.#asked = false;
     for (let left = this.#sent - this.#retained.length; left < received; left++) {
       const message = this.#retained.shift();
       if (message === undefined) break;
+      // One that says nothing new leaves the question open: it is kept, and will be sent again.
+      this.#asked = false;
       this.#account(-costOf(message));
       this.#options.release(message);
     }

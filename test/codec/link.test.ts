@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Budget } from "../../codec/budget.ts";
 import {
+  ACK_RIDES_BYTES,
   ACK_RIDES_MESSAGES,
   BUDGET_BYTES,
   LEAST_RETAINED_BYTES,
@@ -54,6 +55,7 @@ describe("what was sent", () => {
     link.keep(message());
     link.clear();
     expect([released, budget.retainedBytes, [...link.unacknowledged()]]).toEqual([[], 0, []]);
+    expect([link.acknowledge(1), released]).toEqual([true, []]);
   });
 });
 
@@ -63,6 +65,18 @@ describe("an acknowledgement", () => {
     for (let i = 0; i < 5; i++) link.keep(message());
     link.acknowledge(4);
     expect([link.acknowledge(1), released.length]).toEqual([true, 4]);
+    expect([link.acknowledge(4), released.length]).toEqual([true, 4]);
+  });
+
+  test("that says nothing new does not answer the question for one", () => {
+    const { link } = newLink(4 * (1000 + RETAINED_MESSAGE_BYTES));
+    for (let i = 0; i < 3; i++) link.keep(message(1000));
+    link.acknowledge(1);
+    expect(link.wantsAck).toBe(true);
+    link.asked();
+    link.acknowledge(1);
+    link.acknowledge(0);
+    expect(link.wantsAck).toBe(false);
   });
 
   test("of more than was sent is refused, and changes nothing", () => {
@@ -99,6 +113,32 @@ describe("too much unacknowledged", () => {
     expect([link.wantsAck, link.full]).toEqual([true, false]);
   });
 
+  test("is counted to the byte", () => {
+    for (const [missing, full, wantsAck] of [
+      [1, false, true],
+      [0, true, true],
+    ] as const) {
+      const { link } = newLink(1000);
+      link.keep(message(1000 - RETAINED_MESSAGE_BYTES - missing));
+      expect([link.full, link.wantsAck]).toEqual([full, wantsAck]);
+    }
+    for (const [missing, wantsAck] of [
+      [1, false],
+      [0, true],
+    ] as const) {
+      const { link } = newLink(1000);
+      link.keep(message(500 - RETAINED_MESSAGE_BYTES - missing));
+      expect([link.full, link.wantsAck]).toEqual([false, wantsAck]);
+    }
+  });
+
+  test("is never more than the session's own bound, though less is left of the budget", () => {
+    const { link, budget } = newLink(1000);
+    expect(budget.reserve(BUDGET_BYTES)).toBe(true);
+    link.keep(message(1000 - RETAINED_MESSAGE_BYTES));
+    expect(link.full).toBe(true);
+  });
+
   test("is less when the budget is used up, and never nothing", () => {
     const { link, budget } = newLink();
     expect(budget.reserve(BUDGET_BYTES)).toBe(true);
@@ -110,16 +150,39 @@ describe("too much unacknowledged", () => {
   });
 });
 
-test("what has arrived is announced once, and again when more has", () => {
-  const { link } = newLink();
-  for (let i = 0; i < ACK_RIDES_MESSAGES; i++) link.receive(1);
-  expect([link.ackRides, link.announce(), link.ackRides]).toEqual([
-    true,
-    ACK_RIDES_MESSAGES,
-    false,
-  ]);
-  link.receive(1);
-  expect([link.ackRides, link.announce()]).toEqual([false, ACK_RIDES_MESSAGES + 1]);
+describe("what has arrived", () => {
+  test("is announced once, and again when more has", () => {
+    const { link } = newLink();
+    for (let i = 0; i < ACK_RIDES_MESSAGES; i++) link.receive(1);
+    expect([link.ackRides, link.announce(), link.ackRides]).toEqual([
+      true,
+      ACK_RIDES_MESSAGES,
+      false,
+    ]);
+    expect(link.owesAck).toBe(false);
+    link.receive(1);
+    expect([link.owesAck, link.ackRides, link.announce()]).toEqual([
+      true,
+      false,
+      ACK_RIDES_MESSAGES + 1,
+    ]);
+  });
+
+  test("is worth an ACK from so many messages on, or so many bytes, and not before", () => {
+    const { link: messages } = newLink();
+    for (let i = 1; i < ACK_RIDES_MESSAGES; i++) messages.receive(0);
+    expect(messages.ackRides).toBe(false);
+    messages.receive(0);
+    expect(messages.ackRides).toBe(true);
+    const { link: bytes } = newLink();
+    bytes.receive(ACK_RIDES_BYTES - 1);
+    expect(bytes.ackRides).toBe(false);
+    bytes.receive(1);
+    expect(bytes.ackRides).toBe(true);
+    bytes.announce();
+    bytes.receive(ACK_RIDES_BYTES - 1);
+    expect(bytes.ackRides).toBe(false);
+  });
 });
 
 test("a link is untouched as long as the peer may not have heard of it", () => {

@@ -130,6 +130,8 @@ export interface Clock {
 export class MemoryPlatform implements Platform {
   /** Messages whose memory was given back. */
   readonly released: Uint8Array[] = [];
+  /** The size of the largest message. */
+  largestBytes = 0;
   readonly #clock: Clock;
   readonly #timers = new Set<{ readonly atMs: number; readonly due: () => void }>();
   #scheduled: (() => void)[] = [];
@@ -153,11 +155,14 @@ export class MemoryPlatform implements Platform {
   }
 
   allocate(bytes: number): Uint8Array {
+    this.largestBytes = Math.max(bytes, this.largestBytes);
     return new Uint8Array(bytes).fill(0xaa);
   }
 
   release(message: Uint8Array): void {
     this.released.push(message);
+    // Whoever still needs it shows.
+    message.fill(0xdd);
   }
 
   /** Timers that have not run. */
@@ -196,8 +201,8 @@ export class MemoryTransport implements Transport {
   }
 
   send(message: Uint8Array): void {
-    // A real socket drops it.
-    if (this.closed === undefined) this.sent.push(message);
+    // A real socket drops it, and has a copy of what it takes.
+    if (this.closed === undefined) this.sent.push(message.slice());
   }
 
   close(code: number, reason: string): void {
@@ -240,6 +245,7 @@ export interface AgentOptions {
   readonly connected?: (session: Session, resumed: boolean) => void;
   readonly draining?: (code: ErrorCode, note: string) => void;
   readonly budget?: Budget;
+  readonly retainBytes?: number;
 }
 
 /** The edge's end of a `SessionPair`. */
