@@ -63,16 +63,15 @@ export class Origin {
     const path = withBase(basePath, request.path);
     const whole = isWhole(exchange);
     const body = whole ? wholeBody(exchange) : undefined;
-    let repeated = false;
     let negotiated = false;
     const again = (error: ClientError): Retry | undefined => {
       if (answer.connected) {
         // The connection had been idle, and was closed by the origin while the request was on its way to it.
         const stale = lastWordsOf(error);
         const safe = request.length === "none" && safeMethods.has(request.method);
-        if (repeated || !safe || stale?.reused !== true || !stale.silent) return undefined;
-        repeated = true;
-        return { delayMs: 0, send };
+        if (!safe || stale?.reused !== true || !stale.silent) return undefined;
+        // Not by the pool: its other connections may have ended in the same way. A new one that fails is not tried again.
+        return { delayMs: 0, send: () => sendStreaming(false, this.#options.address, call) };
       }
       if (hasOtherProtocols(error)) {
         const { address, tls, concurrency } = this.#options;

@@ -31,8 +31,11 @@ export function createAgent(address: OriginAddress, tls: OriginTls): HttpAgent {
     : new HttpAgent(kept);
 }
 
-/** Sends a request and its body as it arrives. */
-export function sendStreaming(agent: HttpAgent, address: OriginAddress, call: Call): void {
+/**
+ * Sends a request and its body as it arrives.
+ * @param agent false for a connection of its own
+ */
+export function sendStreaming(agent: HttpAgent | false, address: OriginAddress, call: Call): void {
   const { exchange, answer } = call;
   const request = open(agent, address, call);
   let response: IncomingMessage | undefined;
@@ -56,11 +59,11 @@ export function sendStreaming(agent: HttpAgent, address: OriginAddress, call: Ca
   request.flushHeaders();
 }
 
-function open(agent: HttpAgent, address: OriginAddress, call: Call): ClientRequest {
+function open(agent: HttpAgent | false, address: OriginAddress, call: Call): ClientRequest {
   const { request: head } = call.exchange;
   const headers = requestFields(head, call.host);
   if (head.length === "unknown") headers.push("transfer-encoding", "chunked");
-  else headers.push("content-length", String(head.length));
+  else if (typeof head.length === "number") headers.push("content-length", String(head.length));
   const { method } = head;
   return requestTo(address, call, { agent, method, headers });
 }

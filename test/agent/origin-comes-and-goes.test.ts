@@ -123,7 +123,7 @@ async function stale(
     socket.on("data", (bytes) => {
       heads.push(bytes.toString("latin1").split(" ", 1)[0] ?? "");
       if (first && ++requests === 2) then(socket);
-      else socket.write(ANSWER);
+      else socket.write(heads.at(-1) === "HEAD" ? ANSWER.slice(0, -2) : ANSWER);
     });
   });
   end = await TunnelEnd.to(raw.port, options);
@@ -157,6 +157,27 @@ describe("a kept connection that the origin closes as a request is sent", () => 
       await expect(tunnel.ask(head).answer()).rejects.toMatchObject({ code: "origin-reset" });
       expect(heads).toHaveLength(2);
     });
+  });
+
+  test("is no end for many at once, though all kept connections have ended", async () => {
+    const used = new Set<Socket>();
+    raw = await RawOrigin.start((socket) => {
+      socket.on("data", () => {
+        if (used.has(socket)) socket.destroy();
+        else if (used.add(socket).size > 8) socket.write(ANSWER);
+        // Each of the first eight has a connection of its own, because all of them wait.
+        else if (used.size === 8) for (const each of used) each.write(ANSWER);
+      });
+    });
+    end = await TunnelEnd.to(raw.port);
+    const tunnel = end;
+    for (let round = 0; round < 2; round++) {
+      const exchanges = Array.from({ length: 8 }, () => tunnel.ask());
+      for (const exchange of exchanges) {
+        expect(await exchange.answer()).toMatchObject({ status: 200 });
+        expect(await readAll(exchange)).toBe("ok");
+      }
+    }
   });
 
   test("is origin-reset when a byte of the answer had come", async () => {
