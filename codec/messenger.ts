@@ -160,6 +160,8 @@ export function readFrames(message: Uint8Array): Frame[] {
   if (message.length > MAX_MESSAGE_BYTES) {
     throw new TunnelError("frame-too-large", `a message of ${message.length} bytes`);
   }
+  // It would count as a message, and nobody sends one.
+  if (message.length === 0) throw new TunnelError("protocol-error", "a message without a frame");
   const reader = new MessageReader(message);
   const frames: Frame[] = [];
   let dataStream = 0;

@@ -161,13 +161,13 @@ export class Agent {
     const { world, blame, edge } = this.#options;
     const visitor = edge.visitors.get(Number(exchange.request.path.slice(1)));
     if (visitor === undefined) {
-      world.violate(`${this.name} got a request that nobody sent`);
+      world.lose(`${this.name} got a request that nobody sent`);
       return;
     }
     world.note(`${visitor.name} has reached ${this.name}`);
     if (this.draining) world.violate(`${visitor.name} was accepted after GOAWAY`);
     if (!visitor.plan.originRefuses && ++visitor.served > 1) {
-      world.violate(`${visitor.name} was served twice`);
+      world.lose(`${visitor.name} was served twice`);
     }
     this.origins.add(new Origin({ world, blame, exchange, visitor, agent: this.name }));
   }

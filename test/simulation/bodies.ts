@@ -131,8 +131,8 @@ export class Reader {
         return;
       }
       if (!pattern.matches(this.#offset, chunk)) {
-        world.violate(`${name} has wrong bytes from ${this.#offset} on`);
-        return;
+        world.lose(`${name} has wrong bytes from ${this.#offset} on`);
+        if (!world.deceived) return;
       }
       this.#offset += chunk.length;
       if (stopsAt !== undefined && this.#offset >= stopsAt) {

@@ -62,7 +62,7 @@ export class Origin {
         ended: (bytes) => {
           this.#reading = false;
           if (bytes !== request.bytes || !visitor.uploadWritten) {
-            world.violate(
+            world.lose(
               `the request of ${visitor.name} ends cleanly after ${bytes} of ${request.bytes} bytes`,
             );
           }
@@ -128,7 +128,7 @@ export class Origin {
     if (!busy || visitor.excused || visitor.fate === "failed") return;
     // The edge keeps a session only while it has open streams: what of a request's body was on its way when all answers
     // were complete is lost with a socket, and the origin hears of it.
-    if (visitor.fate === "complete" && error.code === "agent-lost") return;
+    if (visitor.answerWritten && error.code === "agent-lost") return;
     if (!blame.permits(error.code, [agent])) {
       world.violate(`the origin of ${visitor.name} was told without cause: ${error.message}`);
     }

@@ -36,10 +36,12 @@ export interface Load {
   readonly exchanges: number;
   readonly withinMs: number;
   readonly largestBytes: number;
+  /** How likely a WebSocket is, whose bytes go both ways at once. */
+  readonly sockets: number;
 }
 
 export function planOf(random: Random, id: number, load: Load): Plan {
-  const socket = random.chance(0.08);
+  const socket = random.chance(load.sockets);
   const upload = !socket && random.chance(0.5);
   return {
     id,

@@ -23,8 +23,6 @@ export class Setting {
   readonly agentRetainBytes: number | undefined;
   /** Whether there is so little memory that not everybody is let in. */
   readonly tight: boolean;
-  /** Somebody took an agent's place with its own token: from then on nothing can be promised. */
-  deceived = false;
   readonly #agentBudgetBytes: number | undefined;
 
   constructor(world: World) {
@@ -33,10 +31,11 @@ export class Setting {
     this.network = networkOf(random);
     const tight = random.chance(0.3);
     this.tight = tight;
-    this.edgeRetainBytes = random.chance(0.5)
-      ? EDGE_RETAIN_BYTES
-      : random.skewed(32 * KiB, 1 * MiB);
-    this.agentRetainBytes = random.chance(0.5) ? undefined : random.skewed(32 * KiB, 1 * MiB);
+    const both = random.chance(0.3);
+    this.edgeRetainBytes =
+      both || random.chance(0.3) ? random.skewed(32 * KiB, 1 * MiB) : EDGE_RETAIN_BYTES;
+    this.agentRetainBytes =
+      both || random.chance(0.3) ? random.skewed(32 * KiB, 1 * MiB) : undefined;
     this.#agentBudgetBytes =
       tight && random.chance(0.5) ? random.skewed(64 * KiB, 4 * MiB) : undefined;
     if (tight) this.blame.codes("overloaded");

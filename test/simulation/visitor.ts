@@ -71,9 +71,8 @@ export class Visitor {
   answered(exchange: Exchange, head: ResponseHead): void {
     if (!this.pending) return;
     const { answer } = this.plan;
-    // Somebody on the way may have answered instead of the origin.
-    if (head.length !== answer.length && !this.#blame.permits("protocol-error", this.agents)) {
-      this.#world.violate(`${this.name} got the head of another answer`);
+    if (head.length !== answer.length) {
+      this.#world.lose(`${this.name} got the head of another answer`);
     }
     if (this.head.length === "socket") {
       if (head.length === "socket") this.#upload();
@@ -99,7 +98,7 @@ export class Visitor {
     this.#end("failed", String(error));
     if (code === undefined) this.#world.fail(error);
     else if (!this.excused && !this.#blame.permits(code, this.agents)) {
-      this.#world.violate(`${this.name} failed without cause: ${String(error)}`);
+      this.#world.lose(`${this.name} failed without cause: ${String(error)}`);
     }
   }
 
@@ -152,7 +151,7 @@ export class Visitor {
       return;
     }
     if (bytes !== this.plan.answer.bytes || !this.answerWritten) {
-      this.#world.violate(
+      this.#world.lose(
         `${this.name} ends cleanly after ${bytes} of ${this.plan.answer.bytes} bytes`,
       );
     }

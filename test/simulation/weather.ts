@@ -40,8 +40,10 @@ const gentle: Record<string, Fault> = {
     agent.redial();
     world.after(world.random.next() * 300, () => agent.redial());
   },
-  sleep({ edge }) {
-    if (edge.idle) edge.sleep();
+  sleep({ edge, agents }) {
+    // An object sleeps after seconds in which nothing came, never in the middle of an agent's farewell.
+    const leaving = agents.some(({ gone, draining }) => draining && !gone);
+    if (edge.idle && !leaving) edge.sleep();
   },
   /** Another socket of the same agent, of which nothing is ever heard. */
   silentSocket({ world, network, edge }, agent) {
@@ -100,6 +102,13 @@ const harsh: Record<string, Fault> = {
     agent.offlineUntilMs = world.nowMs + world.random.next() * 40_000;
     agent.cut(world.random.next() * NOTICED_MS, world.random.next() * 60_000);
   },
+  /** The agent ends its session by a fault of its own, and cannot say so. */
+  amnesia({ world: { random }, blame }, agent) {
+    blame.agent(agent.name);
+    blame.codes("agent-offline");
+    agent.cut(random.next() * 100, random.next() * 30_000);
+    agent.dialer.end("internal-error", "");
+  },
   drain(setting, agent) {
     agent.drain();
     const { world } = setting;
@@ -132,7 +141,7 @@ const harsh: Record<string, Fault> = {
   strayFrames(setting, agent) {
     const { world, blame } = setting;
     const { random } = world;
-    setting.deceived = true;
+    setting.world.deceived = true;
     blame.agent(agent.name);
     blame.codes("agent-offline", "draining");
     const stream = random.between(1, 30);
@@ -159,16 +168,15 @@ const harsh: Record<string, Fault> = {
     blame.agent(agent.name);
     blame.codes("agent-offline");
     const session = agent.dialer.session?.id ?? "";
-    agent.cable?.forge(
-      world.random.pick(["edge", "agent"]),
-      hello({ session, received: 0, maxStreams: 9 }),
-    );
+    const to = world.random.pick(["edge", "agent"] as const);
+    if (to === "agent") world.deceived = true;
+    agent.cable?.forge(to, hello({ session, received: 0, maxStreams: 9 }));
   },
   /** Somebody with the agent's token takes requests and never answers. */
   impostor(setting, agent) {
     setting.blame.everything();
     // The session of the agent itself stays eclipsed: it learns nothing of that.
-    setting.deceived = true;
+    setting.world.deceived = true;
     forgeHello(setting, agent.name, {
       session: setting.world.random.chance(0.5) ? "" : (agent.dialer.session?.id ?? ""),
       received: setting.world.random.between(0, 3),
@@ -215,6 +223,9 @@ function encoded(frame: Frame): Uint8Array {
   return writer.take((bytes) => new Uint8Array(bytes));
 }
 
+/** Bytes that are no frame: msgpack never uses the first of them. */
 function garbage(bytes: number, random: () => number): Uint8Array {
-  return Uint8Array.from({ length: bytes }, () => Math.floor(random() * 256));
+  const message = Uint8Array.from({ length: bytes }, () => Math.floor(random() * 256));
+  if (bytes > 0) message[0] = 0xc1;
+  return message;
 }

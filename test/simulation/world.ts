@@ -22,6 +22,8 @@ const MOST_EVENTS = 500_000;
 
 export class World {
   readonly random: Random;
+  /** Somebody falsified what an end relies on: what comes of that may be wrong, but still harms no memory. */
+  deceived = false;
   /** Nothing is made worse any more: no new faults, and nobody is slow. */
   quiet = false;
   /** Called after each event, when all promises that it settled have been heard. */
@@ -66,6 +68,11 @@ export class World {
   violate(message: string): void {
     this.note(`VIOLATION ${message}`);
     this.fail(new Violation(message));
+  }
+
+  /** Something was lost or made up, for which somebody in between may be to blame. */
+  lose(message: string): void {
+    if (!this.deceived) this.violate(message);
   }
 
   /** Does `act` in `ms` milliseconds, unless the returned function is called before. */
