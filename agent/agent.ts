@@ -11,6 +11,8 @@ import type { Log } from "./log.ts";
 import { Origin } from "./origin.ts";
 import { originTls } from "./origin-tls.ts";
 import { newPlatform } from "./platform.ts";
+import type { Proxy } from "./proxy.ts";
+import { reachOf } from "./reach.ts";
 import { whyRefused } from "./refused-token.ts";
 import { Serve } from "./serve.ts";
 import { shardCount } from "./shard-count.ts";
@@ -44,6 +46,7 @@ export class Agent {
       tls: originTls(config.originCa, config.insecureOrigin),
       timeoutMs: config.originTimeoutMs,
     });
+    const reach = reachOf(config.edge, config.ca, process.env);
     const serve = new Serve({
       origin: this.#origin,
       concurrency: config.concurrency,
@@ -53,15 +56,17 @@ export class Agent {
       platform: newPlatform(),
       url: socketUrl(config),
       token,
+      httpAgent: reach.agent,
       // Names this process to the edge.
       id: randomBytes(16).toString("base64url"),
       replace: config.replace,
       accept: (exchange) => serve.accept(exchange),
-      count: (signal) => shardCount(shardsUrl(config), token, signal),
+      count: (signal) => shardCount(shardsUrl(config), token, signal, reach.agent),
       counted: (shards) => log.say(`the service is spread over ${shards} objects`),
       connected: (shard, session, resumed) => this.#connected(shard, session, resumed),
       disconnected: (shard, ending, retryMs) => {
-        log.event({ event: "disconnected", ...ofShard(shard), ...reasonOf(ending), retryMs });
+        const why = reasonOf(ending, reach.proxy);
+        log.event({ event: "disconnected", ...ofShard(shard), ...why, retryMs });
       },
       draining: (code) => this.#dismissed(code),
       faulty: (error) => {
@@ -174,6 +179,13 @@ export class Agent {
 
   /** Why dialling again cannot help; undefined when it may. */
   #whyFinal(ending: Ending): Final | undefined {
+    // Who asks for credentials at the start will ask for the same ones at every later dial, and too many wrong ones lock an
+    // account. Later it may be the proxy's own trouble.
+    if (ending.kind === "unreachable" && ending.unauthorized && this.#connectedBefore.size === 0) {
+      return { exit: exits.usage, code: "proxy-unauthorized", message: sentence(ending.says) };
+    }
+    // A proxy, a firewall or Cloudflare in front of the edge say 401, 403 and 426 for reasons of their own, which may pass.
+    if (ending.kind === "refused" && ending.code === undefined) return undefined;
     if (ending.kind === "refused" && (ending.status === 401 || ending.status === 403)) {
       const why =
         ending.code === "unauthorized"
@@ -186,7 +198,8 @@ export class Agent {
       };
     }
     if (ending.kind === "refused" && ending.status === 426) {
-      const { code = "upgrade-required", says: message } = ending;
+      const { code = "upgrade-required", says } = ending;
+      const message = `${says} If agent and edge are of one version, a proxy on the way takes the upgrade to a WebSocket out of the request.`;
       return { exit: exits.version, code, message };
     }
     if (ending.kind === "mismatch") {
@@ -215,19 +228,29 @@ function ofShard(shard: number): { readonly shard?: number } {
   return shard === 0 ? {} : { shard };
 }
 
+function sentence(says: string): string {
+  return `${says.charAt(0).toUpperCase()}${says.slice(1)}.`;
+}
+
 function requests(count: number): string {
   return count === 1 ? "1 request" : `${count} requests`;
 }
 
 /** What a `disconnected` event says. */
-function reasonOf(ending: Ending): { readonly code: string; readonly reason: string } {
+function reasonOf(
+  ending: Ending,
+  proxy: Proxy | undefined,
+): { readonly code: string; readonly reason: string } {
   switch (ending.kind) {
     case "refused": {
       const { code, status, says } = ending;
       if (code !== undefined) return { code, reason: says };
       // Gateways in front of an edge say 429 and 5xx; anything else is another server.
       const foreign = status < 500 && status !== 429;
-      const reason = foreign ? "the server there is not a Sluice edge (is --edge right?)" : says;
+      const way = proxy === undefined ? "a proxy on the way" : `${proxy.label} or another`;
+      const reason = foreign
+        ? `the upgrade to a WebSocket was answered with ${status}: the server there is not a Sluice edge (is --edge right?), or ${way} does not let WebSockets pass`
+        : says;
       return { code: `http-${status}`, reason };
     }
     case "mismatch":

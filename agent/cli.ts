@@ -68,6 +68,13 @@ program
   )
   .addOption(
     option(
+      "--ca <file>",
+      "AGENT_CA",
+      "whom to believe that it is the edge: a PEM file (default Node's, NODE_EXTRA_CA_CERTS and the system's)",
+    ),
+  )
+  .addOption(
+    option(
       "--config <file>",
       "AGENT_CONFIG",
       "all of this for one or several services (default sluice.config.json, if it is there)",

@@ -44,6 +44,7 @@ const service = v.strictObject(
 const whole = v.strictObject(
   {
     edge: v.optional(text),
+    ca: v.optional(text),
     grace: v.optional(text),
     replace: v.optional(truth),
     services: v.pipe(
@@ -58,7 +59,7 @@ const whole = v.strictObject(
 );
 
 /** Keys whose values are paths. */
-const paths = new Set(["tokenFile", "originCa"]);
+const paths = new Set(["tokenFile", "originCa", "ca"]);
 
 /** What only one service can have: for several of them a flag would be ambiguous. */
 const single = ["port", "origin", "path", "hostHeader", "tokenFile"] as const;

@@ -40,6 +40,8 @@ export interface ConnectConfig {
   /** The edge's own URL: scheme, host and port. */
   readonly edge: URL;
   readonly service: string;
+  /** A file of certificates that the edge's may come from, and no others; those that Node and the system know when undefined. */
+  readonly ca: string | undefined;
   readonly origin: OriginAddress;
   /** How many requests the origin gets at once; the others wait in the agent. */
   readonly concurrency: number;
@@ -157,6 +159,7 @@ export function connectConfig(given: GivenValues): ConnectConfig {
   return {
     edge: check(edge, need(given.edge, "--edge", "the URL of your edge")),
     service: check(service, need(given.service, "--service", "the service's name")),
+    ca: given.ca?.text,
     origin: originOf(given),
     concurrency:
       checkIf(

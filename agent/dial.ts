@@ -4,8 +4,7 @@
  *
  * It never dials again (`connection.ts` does) and never looks into a message.
  */
-import { Agent as HttpsAgent } from "node:https";
-import type { IncomingMessage } from "node:http";
+import type { Agent as HttpAgent, IncomingMessage } from "node:http";
 import { type ClientOptions, WebSocket } from "ws";
 import type { Dialer } from "../codec/dialer.ts";
 import { type ErrorCode, errorCodeOf } from "../codec/errors.ts";
@@ -15,6 +14,7 @@ import type { Transport } from "../codec/transport.ts";
 import { retryAfterMs } from "./backoff.ts";
 import { isLoopback } from "./config.ts";
 import { faultReason } from "./fault.ts";
+import { ProxyUnauthorized, Unreachable } from "./unreachable.ts";
 
 /** How long the upgrade, and then the edge's HELLO, may take. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -41,6 +41,8 @@ export interface DialOptions {
   /** ws: or wss:, the edge's route for agents of the service. */
   readonly url: URL;
   readonly token: string;
+  /** How the edge is reached (`reach.ts`); directly when undefined. */
+  readonly httpAgent?: HttpAgent;
   /** Tells this process from others that use the same token: the newest connection with an id takes the place of the one before. */
   readonly id: string;
   /** Whether this agent is to take over from all others of the service. */
@@ -64,8 +66,8 @@ export type Ending =
     }
   /** What is there does not speak our version of the protocol. */
   | { readonly kind: "mismatch"; readonly says: string }
-  /** No WebSocket came to be. */
-  | { readonly kind: "unreachable"; readonly says: string }
+  /** No WebSocket came to be. `unauthorized`: a proxy on the way wants credentials, or other ones. */
+  | { readonly kind: "unreachable"; readonly says: string; readonly unauthorized?: true }
   /** The WebSocket came to be, and is gone. */
   | { readonly kind: "lost"; readonly code: ErrorCode; readonly note: string };
 
@@ -129,7 +131,7 @@ export class Dial implements Transport {
   }
 
   #open(): WebSocket {
-    const { url, token, id, replace } = this.#options;
+    const { url, token, id, replace, httpAgent } = this.#options;
     const secure = url.protocol === "wss:";
     const options: SocketOptions = {
       headers: {
@@ -141,8 +143,7 @@ export class Dial implements Transport {
       closeTimeout: 5000,
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
-      // Company networks: HTTPS_PROXY and NO_PROXY, as curl reads them.
-      ...(secure ? { agent: new HttpsAgent({ proxyEnv: process.env }) } : {}),
+      ...(httpAgent === undefined ? {} : { agent: httpAgent }),
       ...(secure || isLoopback(url) ? { generateMask: zeroMask } : {}),
     };
     const ws = new WebSocket(url, [PROTOCOL], options);
@@ -217,7 +218,11 @@ export class Dial implements Transport {
         says: `What answers at ${this.#options.url.host} does not speak ${PROTOCOL}: ${error.message}.`,
       });
     }
-    const note = faultReason(error);
+    if (error instanceof ProxyUnauthorized) {
+      this.#settle({ kind: "unreachable", says: error.message, unauthorized: true });
+    }
+    // The sentences of what lies between are for people, and never sent.
+    const note = error instanceof Unreachable ? error.message : faultReason(error);
     // It would be sent again on the next connection, and again be too large.
     if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") {
       this.#dialer.end("frame-too-large", note);

@@ -1,8 +1,6 @@
 /** Whose word for an `https://` origin is taken: Node's authorities, one of your own, or anybody's. */
-import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { createSecureContext } from "node:tls";
-import { UsageError } from "./usage.ts";
+import { readCertificates } from "./pem.ts";
 
 /** What every TLS connection to the origin is opened with. */
 export interface OriginTls {
@@ -16,15 +14,7 @@ export interface OriginTls {
  */
 export function originTls(caFile: string | undefined, insecure: boolean): OriginTls {
   if (caFile === undefined) return { rejectUnauthorized: !insecure };
-  let ca: string;
-  try {
-    ca = readFileSync(caFile, "utf8");
-    if (!ca.includes("-----BEGIN CERTIFICATE-----")) throw new Error("it holds no PEM certificate");
-    createSecureContext({ ca });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`The file "${caFile}" (--origin-ca) cannot be used: ${reason}.`);
-  }
+  const ca = readCertificates(caFile, "--origin-ca");
   return { ca, rejectUnauthorized: !insecure };
 }
 

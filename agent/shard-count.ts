@@ -2,8 +2,8 @@
  * Asks the edge over how many objects it spreads a service. Its Worker answers that alone: no object wakes for it.
  */
 import { once } from "node:events";
-import { type IncomingMessage, request as httpRequest } from "node:http";
-import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { type Agent, type IncomingMessage, request as httpRequest } from "node:http";
+import { request as httpsRequest } from "node:https";
 
 /** An edge that takes longer will be asked again soon enough. */
 const WITHIN_MS = 10_000;
@@ -14,20 +14,20 @@ export const MAX_SHARDS = 1000;
 /**
  * How many shards there are, or undefined when the edge does not say. Never rejects.
  * @param url the edge's `/shards/<service>`
+ * @param agent how the edge is reached (`reach.ts`)
  */
 export async function shardCount(
   url: URL,
   token: string,
   signal: AbortSignal,
+  agent: Agent,
 ): Promise<number | undefined> {
   const options = {
+    agent,
     headers: { authorization: `Bearer ${token}` },
     signal: AbortSignal.any([signal, AbortSignal.timeout(WITHIN_MS)]),
   };
-  const request =
-    url.protocol === "https:"
-      ? httpsRequest(url, { ...options, agent: new HttpsAgent({ proxyEnv: process.env }) })
-      : httpRequest(url, { ...options, agent: false });
+  const request = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, options);
   try {
     const answered = once(request, "response");
     request.end();

@@ -11,6 +11,7 @@ import { FakeEdge } from "./fake-edge.ts";
 import { readAll } from "./pair.ts";
 
 const secret = "0123456789abcdef0123456789abcdef";
+const refusedToken = { status: 401, fields: { "sluice-error": "unauthorized" } };
 let directory = "";
 let edge: FakeEdge | undefined;
 let origin: Origin | undefined;
@@ -160,10 +161,10 @@ describe("connect", () => {
 
   test("a refused token is exit code 4, a refused version 5", async () => {
     edge = await FakeEdge.start();
-    edge.refusal = { status: 401, body: "No.\n" };
+    edge.refusal = refusedToken;
     const refused = agent(connectTo(edge.url.href, 1));
     expect(await refused.exit()).toMatchObject({ code: 4 });
-    edge.refusal = { status: 426, body: "No.\n" };
+    edge.refusal = { status: 426, fields: { "sluice-error": "upgrade-required" } };
     const old = agent(connectTo(edge.url.href, 1));
     expect(await old.exit()).toMatchObject({ code: 5 });
   });
@@ -254,7 +255,7 @@ describe("connect with a configuration file", () => {
       shop: { port: 1, tokenFile: "token" },
       api: { port: 2, tokenFile: "token" },
     });
-    if (edge !== undefined) edge.refusal = { status: 401, path: "/websocket/api" };
+    if (edge !== undefined) edge.refusal = { ...refusedToken, path: "/websocket/api" };
     const program = agent(["connect", "--config", file, "--json"]);
     await program.event("connected", (event) => event["service"] === "shop");
     expect(await program.event("error")).toMatchObject({ service: "api", code: "unauthorized" });

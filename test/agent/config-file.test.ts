@@ -134,7 +134,7 @@ test.each<[string, unknown, string]>([
   [
     "a mistyped key at the top",
     { egde: "", services: { shop: {} } },
-    "sluice.json: egde is not known; expected are edge, grace, replace, services",
+    "sluice.json: egde is not known; expected are edge, ca, grace, replace, services",
   ],
   [
     "a secret",

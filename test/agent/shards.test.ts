@@ -1,6 +1,6 @@
 /** An agent of a service that is spread over several objects, and what it does when their number changes. */
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { createServer, globalAgent } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { shardCount } from "../../agent/shard-count.ts";
@@ -207,7 +207,7 @@ describe("the number of shards", () => {
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
-    const count = await shardCount(new URL(`http://127.0.0.1:${port}/`), "t", signal);
+    const count = await shardCount(new URL(`http://127.0.0.1:${port}/`), "t", signal, globalAgent);
     server.close();
     return count;
   }
@@ -232,10 +232,10 @@ describe("the number of shards", () => {
     const url = new URL(`http://127.0.0.1:${port}/`);
     const leaving = new AbortController();
     server.once("request", () => leaving.abort());
-    expect(await shardCount(url, "t", leaving.signal)).toBeUndefined();
+    expect(await shardCount(url, "t", leaving.signal, globalAgent)).toBeUndefined();
     server.closeAllConnections();
     server.close();
     await once(server, "close");
-    expect(await shardCount(url, "t", signal)).toBeUndefined();
+    expect(await shardCount(url, "t", signal, globalAgent)).toBeUndefined();
   });
 });

@@ -1,0 +1,87 @@
+/**
+ * How the edge is reached: directly or through a company's proxy, and for https: over TLS that is trusted. It is what the
+ * agents of node:http are for: whoever sends a request or an upgrade to the edge gives it one.
+ */
+import { Agent as HttpAgent, type ClientRequestArgs } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
+import { connect, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { readCertificates } from "./pem.ts";
+import { type Proxy, proxyFor } from "./proxy.ts";
+import { Trust } from "./trust.ts";
+import { tunnelThrough } from "./tunnel.ts";
+import { Unreachable } from "./unreachable.ts";
+
+/** How long a connection may take to come to be, whatever it leads through. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+export interface Reach {
+  /** What node:http and node:https want: a connection for each request, kept for none. */
+  readonly agent: HttpAgent;
+  /** What it leads through. */
+  readonly proxy: Proxy | undefined;
+}
+
+/**
+ * @param edge http: or https:
+ * @param caFile PEM certificates of whom the edge's certificate may come from, and nobody else
+ * @throws UsageError when the file or the environment's proxy cannot be used
+ */
+export function reachOf(
+  edge: URL,
+  caFile: string | undefined,
+  environment: NodeJS.ProcessEnv,
+): Reach {
+  const secure = edge.protocol === "https:";
+  const ca = caFile === undefined ? undefined : readCertificates(caFile, "--ca");
+  const proxy = proxyFor(edge, environment);
+  const host = edge.hostname.replace(/^\[(.*)\]$/, "$1");
+  const port = Number(edge.port || (secure ? 443 : 80));
+  const trust = secure ? new Trust(ca) : undefined;
+  const reach = async (): Promise<Socket> => {
+    const deadline = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
+    const open = (): Promise<Socket> =>
+      proxy === undefined
+        ? direct(host, port, deadline)
+        : tunnelThrough(proxy, `${edge.hostname}:${port}`, ca, deadline);
+    return trust === undefined ? open() : trust.secure(open, host, deadline);
+  };
+  const agent = secure ? new HttpsAgent() : new HttpAgent();
+  agent.createConnection = (_options: ClientRequestArgs, done?: Done) => {
+    void hand(reach(), done);
+    return undefined;
+  };
+  return { agent, proxy };
+}
+
+type Done = (error: Error | null, stream: Duplex) => void;
+
+/** Node's way to say how a connection went; its types do not know that a failure has no stream. */
+async function hand(connection: Promise<Socket>, done: Done | undefined): Promise<void> {
+  let socket: Socket;
+  try {
+    socket = await connection;
+  } catch (error) {
+    (done as ((error: unknown) => void) | undefined)?.(error);
+    return;
+  }
+  done?.(null, socket);
+}
+
+async function direct(host: string, port: number, deadline: AbortSignal): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  const socket = connect({ host, port });
+  const late = (): void => {
+    socket.destroy();
+    reject(new Unreachable(`${host} did not answer in time`));
+  };
+  deadline.addEventListener("abort", late);
+  socket.once("error", reject);
+  socket.once("connect", () => resolve(socket));
+  try {
+    return await promise;
+  } finally {
+    deadline.removeEventListener("abort", late);
+    socket.off("error", reject);
+  }
+}
