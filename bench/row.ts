@@ -5,7 +5,7 @@
  */
 
 /** What a row belongs to; each has a file of its own. */
-export const subjects = ["codec", "mux", "tunnel", "messages", "memory", "path"] as const;
+export const subjects = ["codec", "mux", "tunnel", "messages", "memory", "path", "shards"] as const;
 export type Subject = (typeof subjects)[number];
 
 /** Ours, what nothing could beat in the same place, or somebody else's. */

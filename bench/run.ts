@@ -21,6 +21,7 @@ import { ProgressLine } from "./progress.ts";
 import { costText, skippedText, tableText, verdictText } from "./report.ts";
 import { commit, machine, readResult, type Result, type Skipped, writeResult } from "./result.ts";
 import { type Row, type Series, type Subject, subjects } from "./row.ts";
+import { shardRows, shardsRow } from "./shards.ts";
 import { startSluice } from "./sluice.ts";
 import { noPath, type Path, Site, type System } from "./system.ts";
 import { startSystems } from "./systems.ts";
@@ -37,6 +38,7 @@ const about: Readonly<Record<Subject, string>> = {
   messages: "WebSocket messages at the edge for each request and MiB",
   memory: "what edge and agent grow by while a visitor does not read",
   path: "longer and thinner paths between agent and edge",
+  shards: "one service over 1, 2 and 4 objects, each with a tenth of a core",
 };
 
 class Run {
@@ -57,7 +59,9 @@ class Run {
     for (const subject of ["codec", "mux"] as const) {
       if (this.#wants(subject)) await this.#inMemory(subject);
     }
-    if (!(["tunnel", "messages", "memory", "path"] as const).some((one) => this.#wants(one)))
+    if (
+      !(["tunnel", "messages", "memory", "path", "shards"] as const).some((one) => this.#wants(one))
+    )
       return;
     const origin = Program.node(file("site/origin.ts"), []);
     const generators = { measured: startGenerator(), beside: startGenerator() };
@@ -71,6 +75,7 @@ class Run {
       for (const path of this.#wants("path") ? pathsOf(this.#plan) : []) {
         await this.#overPath(port, path, generators);
       }
+      if (this.#wants("shards")) await this.#shards(port, generators);
     } finally {
       await Promise.all([origin, ...Object.values(generators)].map((part) => part.stop()));
     }
@@ -118,6 +123,13 @@ class Run {
     this.rows.push(...rows.filter(({ name }) => name.includes(this.#rowsOnly)));
     await sluice.stop();
     await site.stop();
+  }
+
+  async #shards(port: number, generators: Generators): Promise<void> {
+    if (!shardsRow(1).includes(this.#rowsOnly)) return;
+    this.rows.push(
+      ...(await shardRows(port, generators, this.#plan, (what) => this.#progress.show(what))),
+    );
   }
 
   async #overPath(port: number, path: Path, generators: Generators): Promise<void> {

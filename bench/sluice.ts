@@ -9,8 +9,8 @@ import type { RelayAnswer } from "./site/relay.ts";
 import type { Site, System } from "./system.ts";
 import { temporary } from "./temporary.ts";
 
-const cli = join(root, "agent/cli.ts");
-const SERVICE = "bench";
+export const cli = join(root, "agent/cli.ts");
+export const SERVICE = "bench";
 
 /** As many requests at the origin at once as the benchmark has visitors: the agent's own queue is not what is measured. */
 const CONCURRENCY = 512;
@@ -22,21 +22,10 @@ export interface Sluice extends System {
 
 export async function startSluice(site: Site, countMessages = false): Promise<Sluice> {
   const directory = await temporary("sluice");
-  const secretFile = join(directory, "secret");
+  const secretFile = await secretIn(directory);
   const tokenFile = join(directory, "token");
-  await writeFile(secretFile, randomBytes(32).toString("hex"), { mode: 0o600 });
-  const edge = Program.node(cli, [
-    "edge",
-    ...flags({ "--port": 0, "--secret-file": secretFile }),
-    "--json",
-  ]);
-  const found = await edge.line(/"event":"listening".*"url":"http:\/\/127\.0\.0\.1:(\d+)/);
-  const port = Number(found[1]);
-  const token = Program.node(cli, [
-    "token",
-    ...flags({ "--service": SERVICE, "--secret-file": secretFile }),
-  ]);
-  await writeFile(tokenFile, (await token.output()).trim(), { mode: 0o600 });
+  const { program: edge, port } = await edgeWith(secretFile);
+  await writeFile(tokenFile, await tokenOf(secretFile), { mode: 0o600 });
   const relay = countMessages ? await site.relay(port, true) : undefined;
   const dialled = relay === undefined ? await site.via(port) : (await relay.ask(undefined)).port;
   const connect = flags({
@@ -61,4 +50,27 @@ export async function startSluice(site: Site, countMessages = false): Promise<Sl
       await Promise.all([agent.stop(), edge.stop()]);
     },
   };
+}
+
+/** A file with a new secret for an edge. */
+export async function secretIn(directory: string): Promise<string> {
+  const file = join(directory, "secret");
+  await writeFile(file, randomBytes(32).toString("hex"), { mode: 0o600 });
+  return file;
+}
+
+/** `agent edge`, once it listens. */
+export async function edgeWith(
+  secretFile: string,
+): Promise<{ readonly program: Program; readonly port: number }> {
+  const listen = flags({ "--port": 0, "--secret-file": secretFile });
+  const program = Program.node(cli, ["edge", ...listen, "--json"]);
+  const found = await program.line(/"event":"listening".*"url":"http:\/\/127\.0\.0\.1:(\d+)/);
+  return { program, port: Number(found[1]) };
+}
+
+/** What `agent token` prints for the service. */
+export async function tokenOf(secretFile: string): Promise<string> {
+  const wanted = flags({ "--service": SERVICE, "--secret-file": secretFile });
+  return (await Program.node(cli, ["token", ...wanted]).output()).trim();
 }
