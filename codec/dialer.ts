@@ -32,6 +32,8 @@ export class Dialer {
   #session: Session | undefined;
   #transport: Transport | undefined;
   #greetedMs = 0;
+  /** What the latest greeting took. */
+  #rttMs = 0;
   /** Whether the edge has answered on the present transport. */
   #greeted = false;
   #drain: string | undefined;
@@ -124,7 +126,8 @@ export class Dialer {
       return;
     }
     const again = this.#greeted;
-    const rttMs = platform.now() - this.#greetedMs;
+    // A HELLO that the edge says again answers none of ours, and tells nothing of the path.
+    if (!again) this.#rttMs = platform.now() - this.#greetedMs;
     const resumed = !again && hello.session === this.#session?.id;
     if (!resumed) {
       // It was reset, or has slept: whatever was under way is lost there, and has to end here.
@@ -136,8 +139,7 @@ export class Dialer {
     if (session === undefined) return;
     this.#endGrace?.();
     this.#endGrace = undefined;
-    const known = again ? (session.rttMs ?? rttMs) : rttMs;
-    if (!session.join(transport, hello, known)) {
+    if (!session.join(transport, hello, this.#rttMs)) {
       throw new TunnelError("protocol-error", `${hello.received} messages were never sent`);
     }
     this.#greeted = true;

@@ -437,6 +437,16 @@ describe("an edge that has slept", () => {
     ]);
   });
 
+  test("beside more than one socket of an agent gives it none of those that it has left", () => {
+    const { scene } = woken();
+    const hello: Hello = { kind: "hello", session: "before", received: 9, ...agentHello };
+    scene.listener.revive(new MemoryTransport(scene.platform), "agent", hello);
+    const first = scene.greet({ session: "before", received: 9 });
+    scene.receive(first, ping);
+    const second = scene.greet();
+    expect([hellos(first), hellos(second)]).toEqual([[["s1", 0]], [["s3", 0]]]);
+  });
+
   test("begins anew on the same socket when the stream ids are used up", () => {
     const scene = new Scene();
     const transport = scene.greet();
