@@ -80,7 +80,8 @@ function refusal(
 ): Unreachable {
   const { label, variable, authorization } = proxy;
   const answer = `${statusCode} ${words(body) || statusMessage}`.trim();
-  if (statusCode === 407) {
+  // tinyproxy says 401 where it means 407, to credentials that are wrong.
+  if (statusCode === 407 || (statusCode === 401 && authorization !== undefined)) {
     const offered = String(headers["proxy-authenticate"] ?? "");
     if (offered !== "" && !/\bbasic\b/i.test(offered)) {
       return new ProxyUnauthorized(
@@ -90,7 +91,7 @@ function refusal(
     return new ProxyUnauthorized(
       authorization === undefined
         ? `${label} wants credentials (407): put them into ${variable}, as in http://user:password@proxy.example:3128`
-        : `${label} refuses the credentials that ${variable} holds (407): correct them there`,
+        : `${label} refuses the credentials that ${variable} holds (${statusCode}): correct them there`,
     );
   }
   if (statusCode >= 500) {

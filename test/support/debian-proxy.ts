@@ -1,0 +1,131 @@
+/** tinyproxy and squid as Debian packages them, each with a configuration of the test's on a port of 127.0.0.1. */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { poll, within } from "./until.ts";
+
+/** Debian has daemons where the path of most users does not lead. */
+const env = { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin` };
+
+/** Whether the program is there; that it is not is said. */
+export function hasProxy(program: "tinyproxy" | "squid"): boolean {
+  const there = spawnSync(program, ["-v"], { env }).error === undefined;
+  if (!there)
+    process.stderr.write(`skipped: there is no ${program} here (Debian's package ${program})\n`);
+  return there;
+}
+
+export interface DebianProxy {
+  readonly port: number;
+  readonly url: string;
+  /** What it has logged. */
+  readonly log: () => Promise<string>;
+  readonly stop: () => Promise<void>;
+}
+
+/** @param lines more of `tinyproxy.conf` */
+export function tinyproxy(lines: readonly string[] = []): Promise<DebianProxy> {
+  return start("tinyproxy", (port, directory) => ({
+    parameters: (file) => ["-d", "-c", file],
+    lines: [
+      `Port ${port}`,
+      "Listen 127.0.0.1",
+      "Allow 127.0.0.1",
+      "MaxClients 20",
+      `LogFile "${join(directory, "log")}"`,
+      "LogLevel Connect",
+      ...(lines.some((line) => line.startsWith("Timeout")) ? [] : ["Timeout 600"]),
+      ...lines,
+    ],
+  }));
+}
+
+/** @param lines of `squid.conf`, before the one that lets everything through */
+export function squid(
+  lines: readonly string[] | ((directory: string) => readonly string[]) = [],
+  listens = "",
+): Promise<DebianProxy> {
+  return start("squid", (port, directory) => ({
+    parameters: (file) => ["-N", "-f", file],
+    lines: [
+      `http_port 127.0.0.1:${port} ${listens}`,
+      "visible_hostname squid.test",
+      "pid_filename none",
+      "cache deny all",
+      "cache_mem 1 MB",
+      "shutdown_lifetime 0 seconds",
+      "pinger_enable off",
+      `coredump_dir ${directory}`,
+      `cache_log ${join(directory, "cache.log")}`,
+      `access_log stdio:${join(directory, "log")}`,
+      ...(typeof lines === "function" ? lines(directory) : lines),
+      "http_access allow all",
+    ],
+  }));
+}
+
+interface Plan {
+  readonly lines: readonly string[];
+  readonly parameters: (file: string) => string[];
+}
+
+async function start(
+  program: string,
+  plan: (port: number, directory: string) => Plan,
+): Promise<DebianProxy> {
+  const directory = await mkdtemp(join(tmpdir(), `sluice-${program}-`));
+  // As root, squid becomes another user.
+  await chmod(directory, 0o777);
+  const port = await freePort();
+  const { lines, parameters } = plan(port, directory);
+  const file = join(directory, "conf");
+  await writeFile(file, `${lines.join("\n")}\n`);
+  const child = spawn(program, parameters(file), { env, stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const output of [child.stdout, child.stderr]) {
+    output.setEncoding("utf8").on("data", (text: string) => (said += text));
+  }
+  const kill = (): void => void child.kill("SIGKILL");
+  process.once("exit", kill);
+  const gone = once(child, "close");
+  const stop = async (): Promise<void> => {
+    process.off("exit", kill);
+    kill();
+    await within(gone, `the end of ${program}`);
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    await poll(async () => {
+      if (child.exitCode !== null) throw new Error(`${program} ended: ${said}`);
+      const socket = connect(port, "127.0.0.1");
+      const open = await Promise.race([
+        once(socket, "connect").then(() => true),
+        once(socket, "close").then(() => false),
+      ]).catch(() => false);
+      socket.destroy();
+      return open;
+    }, `${program} to listen`);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    log: () => readFile(join(directory, "log"), "utf8").catch(() => ""),
+    stop,
+  };
+}
+
+/** One that was free a moment ago: these programs cannot let the system choose and say which. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
