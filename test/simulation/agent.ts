@@ -243,7 +243,10 @@ export class Agent {
   #look(): void {
     if (this.gone) return;
     const cable = this.#cable;
-    if (this.dialer.session?.tick() === false && cable !== undefined) this.#abandon(cable);
+    if (this.dialer.session?.tick() === false && cable !== undefined) {
+      cable.giveUp();
+      this.#abandon(cable);
+    }
     this.#world.after(LOOK_MS, () => this.#look());
   }
 

@@ -14,6 +14,9 @@ export interface Network {
   readonly fullBytes: number;
 }
 
+/** An end that was well for so long must not be taken for dead: `DEAD_AFTER_MS`, and a look every 5 s. */
+const SURELY_WELL_MS = 35_000;
+
 /** What arrives: a message, or the close frame. */
 type Item =
   | { readonly kind: "message"; readonly bytes: Uint8Array }
@@ -95,6 +98,8 @@ export class End implements Transport {
   holder: Holder | undefined;
   /** Where what is sent goes. Set once, by the cable. */
   out: Pipe | undefined;
+  /** Set once, by the cable. */
+  cable: Cable | undefined;
   /** The other end. Set once, by the cable. */
   peer: End | undefined;
   readonly #world: World;
@@ -133,6 +138,7 @@ export class End implements Transport {
 
   close(code: number, reason: string): void {
     if (this.over) return;
+    if (reason === "no sign of life") this.cable?.giveUp();
     this.#closing = true;
     this.#world.note(`${this.#name} closes ${code} ${reason}`);
     this.out?.send({ kind: "close", code, reason });
@@ -182,22 +188,34 @@ export class Cable {
   readonly #world: World;
   readonly #up: Pipe;
   readonly #down: Pipe;
+  /** When its last trouble was over. */
+  #wellSinceMs: number;
 
   constructor(world: World, network: Network, name: string) {
     this.#world = world;
+    this.#wellSinceMs = world.nowMs;
     this.agent = new End(world, `${name} agent's end`, network.fullBytes);
     this.edge = new End(world, `${name} edge's end`, Number.POSITIVE_INFINITY);
     this.#up = new Pipe(world, network, (item) => this.edge.arrived(item, this.agent));
     this.#down = new Pipe(world, network, (item) => this.agent.arrived(item, this.edge));
     this.agent.out = this.#up;
     this.edge.out = this.#down;
+    this.agent.cable = this;
+    this.edge.cable = this;
     this.agent.peer = this.edge;
     this.edge.peer = this.agent;
+  }
+
+  /** For how long everything sent has arrived, and both ends were there: who takes the other for dead is wrong then. */
+  get wellForMs(): number {
+    if (this.agent.over || this.edge.over || this.agent.holder === undefined) return 0;
+    return Math.max(0, this.#world.nowMs - this.#wellSinceMs);
   }
 
   /** The socket breaks: a part of what is on its way still arrives, and each end notices after a while. */
   cut(agentNoticesMs: number, edgeNoticesMs: number): void {
     const { random } = this.#world;
+    this.#wellSinceMs = Number.POSITIVE_INFINITY;
     for (const pipe of [this.#up, this.#down]) {
       pipe.break(random.chance(0.5) ? 0 : random.between(0, pipe.length));
     }
@@ -208,9 +226,17 @@ export class Cable {
     this.#world.after(edgeNoticesMs, () => this.edge.lose(1006, ""));
   }
 
+  /** One end takes the other for dead. */
+  giveUp(): void {
+    if (this.wellForMs >= SURELY_WELL_MS) {
+      this.#world.lose(`${this.agent.name} is given up, though nothing is wrong with it`);
+    }
+  }
+
   /** One direction moves nothing for a while. */
   stall(direction: "up" | "down", ms: number): void {
     this.#world.note(`${this.agent.name} ${direction} stalls for ${ms} ms`);
+    this.#wellSinceMs = Math.max(this.#wellSinceMs, this.#world.nowMs + ms);
     (direction === "up" ? this.#up : this.#down).stall(ms);
   }
 

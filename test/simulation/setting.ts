@@ -31,11 +31,11 @@ export class Setting {
     this.network = networkOf(random);
     const tight = random.chance(0.3);
     this.tight = tight;
-    const both = random.chance(0.3);
-    this.edgeRetainBytes =
-      both || random.chance(0.3) ? random.skewed(32 * KiB, 1 * MiB) : EDGE_RETAIN_BYTES;
-    this.agentRetainBytes =
-      both || random.chance(0.3) ? random.skewed(32 * KiB, 1 * MiB) : undefined;
+    // Less than any product would keep: both ends then wait for ACKs all the time, and for each other's.
+    const both = random.chance(0.2);
+    const little = random.skewed(2 * KiB, 128 * KiB);
+    this.edgeRetainBytes = both || random.chance(0.2) ? little : EDGE_RETAIN_BYTES;
+    this.agentRetainBytes = both || random.chance(0.2) ? little : undefined;
     this.#agentBudgetBytes =
       tight && random.chance(0.5) ? random.skewed(64 * KiB, 4 * MiB) : undefined;
     if (tight) this.blame.codes("overloaded");
