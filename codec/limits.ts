@@ -141,4 +141,8 @@ assert(
   "request credit given without asking fits the budget",
 );
 assert(MAX_PATH_CHARS < MAX_HEAD_BYTES, "the longest path fits a head");
+assert(
+  EDGE_RETAIN_BYTES + MAX_MESSAGE_BYTES < UNPROVEN_BYTES,
+  "what is sent again on a new socket leaves room to ask for the proof that it was read",
+);
 assert(DEAD_AFTER_MS > PING_AFTER_MS, "a peer is asked before it is given up");

@@ -200,7 +200,7 @@ describe("a lost socket", () => {
     scene.pass(GRACE_MS - 1);
     scene.dialer.lost(scene.dial(), 1006, "");
     scene.pass(1);
-    expect(exchange.error?.code).toBe("agent-lost");
+    expect([exchange.error?.code, scene.platform.timers]).toEqual(["agent-lost", 0]);
   });
 
   test("counts it anew once the edge has answered", () => {

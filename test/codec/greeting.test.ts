@@ -2,11 +2,48 @@
 import { describe, expect, test } from "vitest";
 import { errors } from "../../codec/errors.ts";
 import type { Frame } from "../../codec/frame.ts";
-import { HELLO_WITHIN_MS } from "../../codec/limits.ts";
+import { isHello, readHello, writeHello } from "../../codec/greeting.ts";
+import { HELLO_WITHIN_MS, MAX_MESSAGE_BYTES } from "../../codec/limits.ts";
 import { greeted, watchRejections } from "../support/exchanges.ts";
 import { agentHello, edgeHello, messageOf, SessionPair } from "../support/pair.ts";
 
 watchRejections();
+
+describe("the message of a HELLO", () => {
+  test("is told from others by its first bytes, and read as it was written", () => {
+    const message = writeHello(agentHello, "s1", 7);
+    expect([isHello(message), readHello(message)]).toEqual([
+      true,
+      { kind: "hello", session: "s1", received: 7, ...agentHello },
+    ]);
+    for (const other of [
+      new Uint8Array(),
+      new Uint8Array([0x90, 0]),
+      new Uint8Array([0xa1, 0]),
+      messageOf({ kind: "ping", token: 0 }),
+      messageOf(
+        { kind: "ping", token: 0 },
+        { kind: "hello", session: "", received: 0, ...agentHello },
+      ),
+    ]) {
+      expect(isHello(other)).toBe(false);
+    }
+  });
+
+  test.each([
+    ["nothing", new Uint8Array(), "protocol-error"],
+    ["another frame", messageOf({ kind: "ping", token: 1 }), "protocol-error"],
+    [
+      "more than one frame",
+      Buffer.concat([writeHello(agentHello, "", 0), writeHello(agentHello, "", 0)]),
+      "protocol-error",
+    ],
+    ["half of one", writeHello(agentHello, "", 0).subarray(0, 10), "protocol-error"],
+    ["more than a message may hold", new Uint8Array(MAX_MESSAGE_BYTES + 1), "frame-too-large"],
+  ])("is not %s", (_, message, code) => {
+    expect(() => readHello(message)).toThrow(expect.objectContaining({ code }));
+  });
+});
 
 describe("greeting", () => {
   test("the agent says HELLO first, the edge answers, and both know each other's limits", async () => {

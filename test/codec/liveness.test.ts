@@ -1,9 +1,16 @@
 /** Whether the peer is alive, and whether it reads: what it is asked, and when it is given up. */
 import { describe, expect, test } from "vitest";
 import type { Frame } from "../../codec/frame.ts";
-import { DEAD_AFTER_MS, GRACE_MS, PING_AFTER_MS, UNPROVEN_BYTES } from "../../codec/limits.ts";
+import {
+  DEAD_AFTER_MS,
+  EDGE_RETAIN_BYTES,
+  GRACE_MS,
+  PING_AFTER_MS,
+  SUSPECT_AFTER_MS,
+  UNPROVEN_BYTES,
+} from "../../codec/limits.ts";
 import { code, get, greeted, post, watchRejections } from "../support/exchanges.ts";
-import { messageOf } from "../support/pair.ts";
+import { agentHello, MemoryTransport, messageOf } from "../support/pair.ts";
 
 watchRejections();
 
@@ -34,6 +41,38 @@ describe("liveness", () => {
     expect([pair.edge.transport.closed?.code, pair.edge.session.streams]).toEqual([1001, 1]);
     pair.pass(GRACE_MS);
     expect(await answer).toBe("agent-stalled");
+  });
+
+  test("does not rely on a peer that was asked and is still silent, until it says something", async () => {
+    const { pair } = await greeted();
+    pair.edge.session.open(get);
+    await pair.settle();
+    pair.clock.now += SUSPECT_AFTER_MS - 1;
+    pair.edge.tick();
+    expect(pair.edge.session.suspect).toBe(false);
+    pair.clock.now += 1;
+    expect([pair.edge.session.suspect, pair.edge.session.ready]).toEqual([true, true]);
+    await pair.settle();
+    expect(pair.edge.session.suspect).toBe(false);
+  });
+
+  test("suspects nobody of whom nothing is wanted", async () => {
+    const { pair } = await greeted();
+    pair.clock.now += 10 * SUSPECT_AFTER_MS;
+    expect(pair.edge.session.suspect).toBe(false);
+  });
+
+  test("counts silence anew on a new socket", async () => {
+    const { pair } = await greeted();
+    pair.edge.session.open(get);
+    await pair.settle();
+    pair.clock.now += DEAD_AFTER_MS - 1;
+    pair.cut();
+    pair.redial();
+    pair.deliver("edge");
+    pair.clock.now += 1;
+    pair.edge.tick();
+    expect([pair.edge.session.ready, pair.edge.session.suspect]).toEqual([true, false]);
   });
 
   test("takes any message for a sign of life", async () => {
@@ -75,32 +114,45 @@ describe("liveness", () => {
 
 describe("a peer whose credit is boundless", () => {
   /** An edge with one upload that the agent gave a GiB of credit, and what it has sent of it. */
-  async function uploading(): Promise<{
+  async function uploading(retainBytes = 2 ** 30): Promise<{
     sentBytes: () => number;
     pings: () => number[];
+    acknowledge: () => void;
     pong: (token: number) => void;
+    resume: (arrived: "nothing" | "everything") => void;
   }> {
     // This agent lies about what it has received too.
-    const { pair } = await greeted({ edge: { retainBytes: 2 ** 30 } });
+    const { pair } = await greeted({ edge: { retainBytes } });
     const edge = pair.edge.session.open(post);
     await pair.settle();
-    const { transport } = pair.edge;
+    /** How many numbered messages went before those on the present socket. */
+    let before = pair.agent.session.received;
     const receive = (frame: Frame): void => {
       pair.edge.receive(messageOf(frame));
-      transport.turn();
+      pair.edge.transport.turn();
     };
     receive({ kind: "credit", stream: edge.stream, bytes: 2 ** 30 });
     for (let i = 0; i < 64; i++) edge.outgoing.write(new Uint8Array(1024 * 1024));
-    transport.turn();
-    const frames = (): Frame[] => transport.frames().flat();
+    pair.edge.transport.turn();
+    const frames = (): Frame[] => pair.edge.transport.frames().flat();
     return {
       sentBytes: () =>
         frames().reduce((sum, frame) => sum + (frame.kind === "data" ? frame.bytes.length : 0), 0),
       pings: () => frames().flatMap((frame) => (frame.kind === "ping" ? [frame.token] : [])),
+      acknowledge: () => {
+        receive({ kind: "ack", received: before + pair.edge.transport.sent.length });
+      },
       pong: (token) => {
-        // All but the HELLO are numbered.
-        receive({ kind: "ack", received: transport.sent.length });
+        receive({ kind: "ack", received: before + pair.edge.transport.sent.length });
         receive({ kind: "pong", token });
+      },
+      resume: (arrived) => {
+        const received = before + (arrived === "nothing" ? 0 : pair.edge.transport.sent.length);
+        pair.edge.transport = new MemoryTransport(pair.edge.platform);
+        pair.edge.listener.accept(pair.edge.transport, "agent");
+        receive({ kind: "hello", session: pair.edge.session.id, received, ...agentHello });
+        // The edge's HELLO has no number.
+        before = received - 1;
       },
     };
   }
@@ -130,5 +182,30 @@ describe("a peer whose credit is boundless", () => {
     pong((pings().at(-1) ?? 0) + 1);
     pong(1);
     expect(sentBytes()).toBe(before);
+  });
+
+  test("has to prove on a new socket that it reads what is sent there, the second time too", async () => {
+    const { sentBytes, pings, acknowledge, pong, resume } = await uploading(EDGE_RETAIN_BYTES);
+    const old = pings().at(-1) ?? 0;
+    resume("nothing");
+    expect(sentBytes()).toBeGreaterThan(EDGE_RETAIN_BYTES - 1024 * 1024);
+    for (let before = 0; before < sentBytes();) {
+      before = sentBytes();
+      acknowledge();
+    }
+    const unproven = sentBytes();
+    expect(unproven).toBeGreaterThan(UNPROVEN_BYTES - 1024 * 1024);
+    expect(unproven).toBeLessThan(UNPROVEN_BYTES + 1024 * 1024);
+    pong(old);
+    expect(sentBytes()).toBe(unproven);
+    pong(pings().at(-1) ?? 0);
+    expect(sentBytes()).toBeGreaterThan(unproven);
+  });
+
+  test("gets as much again on a new socket, when it has received what came before", async () => {
+    const { sentBytes, resume } = await uploading();
+    resume("everything");
+    expect(sentBytes()).toBeGreaterThan(UNPROVEN_BYTES - 1024 * 1024);
+    expect(sentBytes()).toBeLessThan(UNPROVEN_BYTES + 1024 * 1024);
   });
 });

@@ -184,6 +184,19 @@ describe("ending", () => {
     expect(order).toEqual(["a", "b", "ended"]);
   });
 
+  test("says of a request that never left that it may go elsewhere, and of no other", async () => {
+    const { pair } = await greeted();
+    const sent = pair.edge.session.open(post);
+    pair.edge.transport.turn();
+    pair.edge.transport.full = true;
+    const unsent = pair.edge.session.open(post);
+    unsent.outgoing.write(new Uint8Array(10));
+    pair.edge.transport.turn();
+    const answers = [sent, unsent].map((exchange) => exchange.answer().catch(code));
+    pair.edge.session.lost();
+    expect(await Promise.all(answers)).toEqual(["agent-lost", "agent-offline"]);
+  });
+
   test("by loss of the socket fails readers, writers and answers alike", async () => {
     const { pair, edge, agent } = await opened();
     edge.outgoing.write(new Uint8Array(REQUEST_CREDIT_BYTES));
