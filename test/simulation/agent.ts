@@ -46,6 +46,8 @@ export class Agent {
   offlineUntilMs = 0;
   /** The next dials break during the greeting. */
   fragileDials = 0;
+  /** Somebody has opened a socket with its identity: what that gets while the agent is gone nobody answers. */
+  impersonated = false;
   readonly origins = new Set<Origin>();
   readonly #options: AgentOptions;
   readonly #world: World;
@@ -179,6 +181,7 @@ export class Agent {
 
   #leave(): void {
     this.#world.note(`${this.name} leaves`);
+    if (this.impersonated) this.#options.blame.agent(this.name);
     this.gone = true;
     this.dialer.end("shutting-down", "");
     this.#cable?.agent.close(1000, "");

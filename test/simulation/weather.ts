@@ -65,6 +65,7 @@ const gentle: Record<string, Fault> = {
   impossibleHello(setting, agent) {
     const session = agent.dialer.session?.id;
     if (session === undefined || !agent.dialer.greeted) return;
+    agent.impersonated = true;
     forgeHello(setting, agent.name, { session, received: 1e9, maxStreams: 100 });
   },
   /** The agent's own HELLO comes once more over another socket. */
@@ -72,6 +73,7 @@ const gentle: Record<string, Fault> = {
     const session = agent.dialer.session;
     if (session === undefined || !agent.dialer.greeted) return;
     const { received } = session;
+    agent.impersonated = true;
     forgeHello(setting, agent.name, { session: session.id, received, maxStreams: 2048 });
   },
   /** What an old socket still brings after it was lost. */
