@@ -1,9 +1,20 @@
 /**
- * Three projects: what runs in Node; the edge, which runs in workerd; and whole tunnels, which come last and one file at
- * a time, because they measure time and memory.
+ * Four projects: what runs in Node; the edge, which runs in workerd; whole tunnels, one file at a time, because they
+ * measure time and memory; and, when they are installed, what others wrote (`test/interop/`, `examples/`).
  */
+import { existsSync } from "node:fs";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+
+/** They have lock files of their own, so that the product's stays short. */
+const interop = ["test/interop", "examples/graphql"].every((folder) =>
+  existsSync(new URL(`${folder}/node_modules`, import.meta.url)),
+);
+if (!interop) {
+  process.stderr.write(
+    "test/interop is skipped: `npm run interop:install` brings what it runs (.ci/run does so)\n",
+  );
+}
 
 export default defineConfig({
   test: {
@@ -26,6 +37,21 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
+      ...(interop
+        ? [
+            {
+              test: {
+                name: "interop",
+                include: ["test/interop/*.test.ts"],
+                setupFiles: ["test/interop/localhost.ts"],
+                pool: "forks" as const,
+                testTimeout: 30_000,
+                maxWorkers: 1,
+                sequence: { groupOrder: 2 },
+              },
+            },
+          ]
+        : []),
       {
         plugins: [
           cloudflareTest({
