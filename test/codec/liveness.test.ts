@@ -75,6 +75,21 @@ describe("liveness", () => {
     expect([pair.edge.session.ready, pair.edge.session.suspect]).toEqual([true, false]);
   });
 
+  test("does not measure the path by an answer that crossed from one socket to the next", async () => {
+    const { pair } = await greeted();
+    pair.edge.session.open(get);
+    await pair.settle();
+    const { session } = pair.agent;
+    pair.clock.now += PING_AFTER_MS;
+    session.tick();
+    pair.agent.transport.turn();
+    pair.cut();
+    pair.clock.now += 5000;
+    pair.redial();
+    await pair.settle();
+    expect([session.transport, session.rttMs]).toEqual([pair.agent.transport, 0]);
+  });
+
   test("takes any message for a sign of life", async () => {
     const { pair } = await greeted();
     pair.edge.session.open(get);
