@@ -5,6 +5,7 @@
  */
 import "./young-heap.ts";
 import { Command, CommanderError, Option } from "commander";
+import type { Agent } from "./agent.ts";
 import { BatchedSink } from "./batched-sink.ts";
 import { PROTOCOL } from "../codec/limits.ts";
 import {
@@ -14,6 +15,7 @@ import {
   type Given,
   type GivenValues,
   isOn,
+  publicUrl,
   socketUrl,
   tokenConfig,
 } from "./config.ts";
@@ -23,6 +25,9 @@ import { onSignals } from "./signals.ts";
 import { VERSION } from "./software.ts";
 import { type ExitCode, exits, UsageError } from "./usage.ts";
 import type { Edge } from "./workerd.ts";
+
+/** How long a command may take to end when we cannot go on. */
+const STOP_WITHIN_MS = 5000;
 
 /** A flag and its environment variable. */
 function option(flags: string, variable: string, description: string): Option {
@@ -56,6 +61,8 @@ Exit codes: 0 clean, 1 failed, 2 wrong usage, 4 token refused, 5 protocol versio
 program
   .command("connect")
   .description("make a server on this machine or network answer requests from the edge")
+  .usage("[options] [-- command...]")
+  .argument("[command...]", "after --: starts the server, gets the public URL as SLUICE_URL")
   .optionsGroup("Where to:")
   .addOption(option("-e, --edge <url>", "AGENT_EDGE", "the URL of your edge"))
   .addOption(option("-s, --service <name>", "AGENT_SERVICE", "the service that the server is"))
@@ -150,7 +157,7 @@ program
     ),
   )
   .addOption(json())
-  .action((_options, command: Command) => finish(command, connect));
+  .action((_operands, _options, command: Command) => finish(command, connect));
 
 program
   .command("edge")
@@ -227,7 +234,8 @@ program
   )
   .action((_options, command: Command) => finish(command, token));
 
-type Run = (given: GivenValues, log: Log) => Promise<ExitCode>;
+/** The exit code is one of ours, or that of a command that we ran. */
+type Run = (given: GivenValues, log: Log, operands: readonly string[]) => Promise<number>;
 
 async function finish(command: Command, run: Run): Promise<void> {
   const given = givenOf(command);
@@ -238,7 +246,7 @@ async function finish(command: Command, run: Run): Promise<void> {
     now: Date.now,
   });
   try {
-    process.exit(await run(given, log));
+    process.exit(await run(given, log, command.args));
   } catch (error) {
     const usage = error instanceof UsageError;
     const message = error instanceof Error ? error.message : String(error);
@@ -267,7 +275,8 @@ function givenOf(command: Command): GivenValues {
   return given;
 }
 
-async function connect(given: GivenValues, log: Log): Promise<ExitCode> {
+async function connect(given: GivenValues, log: Log, operands: readonly string[]): Promise<number> {
+  const command = commandOf(operands, process.argv);
   const { readConfigFile, servicesOf } = await import("./config-file.ts");
   const file = await readConfigFile(given["config"], process.cwd());
   if (file !== undefined) log.note(`configuration: ${file.path}`);
@@ -277,6 +286,15 @@ async function connect(given: GivenValues, log: Log): Promise<ExitCode> {
     throw new UsageError(
       "AGENT_TOKEN is for one service, and there are several: give each its tokenFile, or say which with --service.",
     );
+  }
+  if (command !== undefined) {
+    const [values] = services;
+    if (values === undefined || several) {
+      throw new UsageError(
+        "A command is the server of one service, and there are several: say which with --service.",
+      );
+    }
+    return develop(command, values, log);
   }
   const wanted: { readonly config: ConnectConfig; readonly token: string }[] = [];
   for (const values of services) {
@@ -304,6 +322,92 @@ async function connect(given: GivenValues, log: Log): Promise<ExitCode> {
   // A service that cannot go on is no reason to end the others.
   const codes = await Promise.all(agents.map((agent) => agent.run()));
   return codes.find((code) => code !== exits.clean) ?? exits.clean;
+}
+
+/** What follows `--`: whatever else is no flag is a mistake, and no command. */
+function commandOf(
+  operands: readonly string[],
+  argv: readonly string[],
+): readonly [string, ...string[]] | undefined {
+  const mark = argv.indexOf("--");
+  const behind = mark === -1 ? [] : argv.slice(mark + 1);
+  if (operands.length > behind.length) {
+    throw new UsageError(
+      `"${operands[0] ?? ""}" is no flag. A command that starts the server goes behind --, as in \`agent connect -- npm run dev\`.`,
+    );
+  }
+  const [program, ...parameters] = behind;
+  if (program !== undefined) return [program, ...parameters];
+  if (mark !== -1) throw new UsageError("Behind -- the command is missing that starts the server.");
+  return undefined;
+}
+
+/** Starts the command and serves what it serves; both end together, and its exit code is ours. */
+async function develop(
+  command: readonly [string, ...string[]],
+  values: GivenValues,
+  log: Log,
+): Promise<number> {
+  const { port, origin, ...rest } = values;
+  if (origin !== undefined && port === undefined) {
+    throw new UsageError(
+      `${origin.from} and a command say two different things: the command's server is the origin. Give its --port if it cannot be found.`,
+    );
+  }
+  // Where it listens will be known later; everything else is checked before it starts.
+  const draft = connectConfig({ ...rest, port: port ?? { text: "1", from: "--port", flag: true } });
+  const token = await agentToken(draft, rest, log);
+  const { DevServer } = await import("./dev-server.ts");
+  const server = new DevServer({
+    command,
+    port: port === undefined ? undefined : Number(port.text),
+    publicUrl: publicUrl(draft),
+    output: process.stderr,
+    environment: process.env,
+  });
+  let agent: Agent | undefined;
+  let asked = false;
+  onSignals(
+    (signal) => {
+      asked = true;
+      agent?.drain();
+      server.end(signal, draft.graceMs);
+    },
+    () => {
+      agent?.stop();
+      server.kill();
+    },
+  );
+  log.say(`started ${server.name}; SLUICE_URL is ${publicUrl(draft)}`);
+  try {
+    const address = await server.listening();
+    if (address === undefined) {
+      const code = await server.ended;
+      if (asked) return code;
+      const message = `"${server.name}" ended with exit code ${code} before it listened.`;
+      log.event({ event: "error", code: "command-ended", message });
+      return code === 0 ? exits.runtime : code;
+    }
+    const text = `${address.scheme}://localhost:${address.port}`;
+    const config = connectConfig({ ...rest, origin: { text, from: server.name, flag: true } });
+    log.live(`${server.name} listens on ${text}; connecting to ${socketUrl(config).href}`);
+    const module = await import("./agent.ts");
+    const running = new module.Agent(config, token, log);
+    agent = running;
+    process.on("SIGHUP", () => running.redial("asked to dial again"));
+    void server.ended.then((code) => {
+      if (!asked) log.say(`${server.name} ended with exit code ${code}`);
+      running.drain();
+    });
+    const code = await running.run();
+    if (!asked) server.end("SIGTERM", draft.graceMs);
+    const its = await server.ended;
+    return code === exits.clean ? its : code;
+  } catch (error) {
+    server.end("SIGTERM", STOP_WITHIN_MS);
+    await server.ended.catch(() => {});
+    throw error;
+  }
 }
 
 async function agentToken(config: ConnectConfig, given: GivenValues, log: Log): Promise<string> {

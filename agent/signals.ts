@@ -12,16 +12,16 @@ const PARENT_CHECK_MS = 200;
  * Under `npx` and `npm start` a shell stands between npm and us. npm hands it the signal that it got, the shell dies of
  * it, and we would live on without a parent: then its death is the signal.
  */
-export function onSignals(first: () => void, second: () => void): void {
+export function onSignals(first: (signal: NodeJS.Signals) => void, second: () => void): void {
   let asked = false;
-  const ask = (): void => {
+  const ask = (signal: NodeJS.Signals): void => {
     asked = true;
-    first();
+    first(signal);
   };
   const on = (signal: "SIGINT" | "SIGTERM", code: ExitCode): void => {
     process.on(signal, () => {
       if (!asked) {
-        ask();
+        ask(signal);
         return;
       }
       second();
@@ -35,7 +35,7 @@ export function onSignals(first: () => void, second: () => void): void {
   const watch = setInterval(() => {
     if (process.ppid === parent) return;
     clearInterval(watch);
-    if (!asked) ask();
+    if (!asked) ask("SIGTERM");
   }, PARENT_CHECK_MS);
   watch.unref();
 }
