@@ -2,11 +2,11 @@
 import { describe, expect, test } from "vitest";
 import { Budget } from "../../codec/budget.ts";
 import { Dialer } from "../../codec/dialer.ts";
-import { type ErrorCode, errors } from "../../codec/errors.ts";
 import type { Exchange } from "../../codec/exchange.ts";
 import type { Frame, Hello } from "../../codec/frame.ts";
 import { GRACE_MS } from "../../codec/limits.ts";
 import { get, ok, watchRejections } from "../support/exchanges.ts";
+import { closeCode, hellos } from "../support/listening.ts";
 import {
   agentHello,
   edgeHello,
@@ -16,8 +16,6 @@ import {
 } from "../support/pair.ts";
 
 watchRejections();
-
-const closeCode = (code: ErrorCode): number => 4000 + errors[code].wire;
 
 /** A dialer, and edges that say what a test makes them say. */
 class Scene {
@@ -73,13 +71,6 @@ class Scene {
     this.platform.ring();
   }
 }
-
-/** The session that each HELLO on a socket names, and what it says was received. */
-const hellos = (transport: MemoryTransport): [session: string, received: number][] =>
-  transport
-    .frames()
-    .flat()
-    .flatMap((frame) => (frame.kind === "hello" ? [[frame.session, frame.received]] : []));
 
 describe("a new socket", () => {
   test("is greeted with no session at first, and with the session and what it received from then on", () => {

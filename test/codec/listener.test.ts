@@ -1,120 +1,26 @@
-/** The edge's end of an agent's sockets, met with messages written by hand: who gets which session, and for how long. */
+/** The edge's end of an agent's sockets, met with messages written by hand: who gets which session. */
 import { describe, expect, test } from "vitest";
-import { type ErrorCode, errors, TunnelError } from "../../codec/errors.ts";
-import type { Exchange } from "../../codec/exchange.ts";
+import { TunnelError } from "../../codec/errors.ts";
 import type { Frame, Hello } from "../../codec/frame.ts";
-import { DEAD_AFTER_MS, GRACE_MS, HELLO_WITHIN_MS } from "../../codec/limits.ts";
-import { Listener, type Member } from "../../codec/listener.ts";
-import { Session } from "../../codec/session.ts";
-import { get, post, watchRejections } from "../support/exchanges.ts";
-import {
-  agentHello,
-  edgeHello,
-  MemoryPlatform,
-  MemoryTransport,
-  messageOf,
-} from "../support/pair.ts";
+import { HELLO_WITHIN_MS } from "../../codec/limits.ts";
+import { get, watchRejections } from "../support/exchanges.ts";
+import { closeCode, hellos, ListenerScene } from "../support/listening.ts";
+import { agentHello, MemoryTransport } from "../support/pair.ts";
 
 watchRejections();
 
-const closeCode = (code: ErrorCode): number => 4000 + errors[code].wire;
 const ping: Frame = { kind: "ping", token: 1 };
-
-/** A listener, and agents that say what a test makes them say. */
-class Scene {
-  readonly clock = { now: 1000 };
-  readonly platform = new MemoryPlatform(this.clock);
-  /** What the listener told: the sessions greeted, and those that left. */
-  readonly told: string[] = [];
-  readonly listener = new Listener<MemoryTransport>({
-    platform: this.platform,
-    graceMs: GRACE_MS,
-    newSession: (_identity, ended) => this.#newSession(ended),
-    greeted: ({ session }) => this.told.push(`${session.id} greeted`),
-    left: ({ session }) => this.told.push(`${session.id} left`),
-  });
-  #ids = 0;
-
-  #newSession(ended: (error: TunnelError) => void): Session {
-    return new Session(this.platform, {
-      id: `s${++this.#ids}`,
-      introduction: edgeHello,
-      retainBytes: 1_000_000,
-      ended,
-    });
-  }
-
-  /** A socket of `identity`. */
-  accept(identity = "agent"): MemoryTransport {
-    const transport = new MemoryTransport(this.platform);
-    this.listener.accept(transport, identity);
-    return transport;
-  }
-
-  /** A socket of `identity` that has said HELLO. */
-  greet(hello: Partial<Hello> = {}, identity = "agent"): MemoryTransport {
-    const transport = this.accept(identity);
-    this.say(transport, hello);
-    return transport;
-  }
-
-  /** A HELLO arrives. */
-  say(transport: MemoryTransport, hello: Partial<Hello> = {}): void {
-    this.receive(transport, {
-      kind: "hello",
-      session: "",
-      received: 0,
-      ...agentHello,
-      ...hello,
-    });
-  }
-
-  receive(transport: MemoryTransport, ...frames: Frame[]): void {
-    this.listener.receive(transport, messageOf(...frames));
-    this.platform.turn();
-  }
-
-  /** The members: session, its socket if it has one, whether it is eclipsed. */
-  get members(): Member<MemoryTransport>[] {
-    return [...this.listener.members];
-  }
-
-  member(id: string): Member<MemoryTransport> {
-    const member = this.members.find(({ session }) => session.id === id);
-    if (member === undefined) throw new Error(`no session ${id}`);
-    return member;
-  }
-
-  /** An exchange that the session has sent to its agent. */
-  open(id = "s1"): Exchange {
-    const exchange = this.member(id).session.open(post);
-    this.platform.turn();
-    return exchange;
-  }
-
-  pass(ms: number): void {
-    this.clock.now += ms;
-    this.platform.ring();
-  }
-}
-
-/** The session that each HELLO on a socket names, and what it says was received. */
-const hellos = (transport: MemoryTransport): [session: string, received: number][] =>
-  transport
-    .frames()
-    .flat()
-    .flatMap((frame) => (frame.kind === "hello" ? [[frame.session, frame.received]] : []));
 
 describe("a socket", () => {
   test("that says HELLO gets a session, whose name the answer tells", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const transport = scene.greet();
     expect(hellos(transport)).toEqual([["s1", 0]]);
     expect([scene.told, scene.listener.size]).toEqual([["s1 greeted"], 1]);
   });
 
   test("that says nothing is expected to, for a while", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const transport = scene.accept();
     expect([scene.listener.expecting, scene.listener.size]).toEqual([true, 1]);
     scene.pass(HELLO_WITHIN_MS);
@@ -126,7 +32,7 @@ describe("a socket", () => {
   });
 
   test("is not waited for any more when it has said HELLO, or is gone", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     scene.greet();
     scene.listener.lost(scene.accept("other"), 1006, "");
     expect([scene.platform.timers, scene.listener.size]).toEqual([0, 1]);
@@ -135,7 +41,7 @@ describe("a socket", () => {
   });
 
   test("that is opened while another of the same agent has said nothing makes that one go", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const [first, stranger] = [scene.accept(), scene.accept("other")];
     const second = scene.accept();
     expect([first, stranger, second].map(({ closed }) => closed?.code)).toEqual([
@@ -146,7 +52,7 @@ describe("a socket", () => {
   });
 
   test("that begins with anything else is closed, and so is one that adds to its HELLO", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const hello: Frame = { kind: "hello", session: "", received: 0, ...agentHello };
     for (const frames of [[ping], [hello, ping], [ping, hello]]) {
       const transport = scene.accept();
@@ -157,7 +63,7 @@ describe("a socket", () => {
   });
 
   test("that says HELLO twice is closed, and its session ends", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const transport = scene.greet();
     const exchange = scene.open();
     scene.say(transport, { session: "s1" });
@@ -169,7 +75,7 @@ describe("a socket", () => {
   });
 
   test("that is refused takes its session along, but not one that has left it", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const first = scene.greet();
     const exchange = scene.open();
     scene.receive(first, ping);
@@ -186,7 +92,7 @@ describe("a socket", () => {
 
 describe("an agent that comes back", () => {
   test("goes on with the session it names: told what has arrived, and sent what has not", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const first = scene.greet();
     const exchange = scene.open();
     scene.receive(first, ping);
@@ -207,7 +113,7 @@ describe("an agent that comes back", () => {
   });
 
   test("before its last socket was lost takes the session over, and that one is closed", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const first = scene.greet();
     const exchange = scene.open();
     scene.receive(first, ping);
@@ -224,7 +130,7 @@ describe("an agent that comes back", () => {
   });
 
   test("without a name gets what it may never have heard of", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const first = scene.greet();
     const exchange = scene.open();
     scene.listener.lost(first, 1006, "");
@@ -239,7 +145,7 @@ describe("an agent that comes back", () => {
   });
 
   test("without a name gets nothing that it has heard of: a session of its own, beside", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const first = scene.greet();
     scene.open();
     scene.receive(first, ping);
@@ -253,7 +159,7 @@ describe("an agent that comes back", () => {
   });
 
   test("as the one before again is the one that gets requests again", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const first = scene.greet();
     scene.open();
     scene.receive(first, ping);
@@ -267,7 +173,7 @@ describe("an agent that comes back", () => {
   });
 
   test("gets nothing of another's, whatever it names", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const first = scene.greet();
     const exchange = scene.open();
     const thief = scene.greet({ session: "s1" }, "thief");
@@ -283,7 +189,7 @@ describe("an agent that comes back", () => {
     ["more than was sent", 4],
     ["less than it has acknowledged", 1],
   ])("and claims to have received %s is refused, and the session unharmed", (_, received) => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const first = scene.greet();
     const exchange = scene.open();
     scene.receive(first, ping, { kind: "ack", received: 2 });
@@ -303,94 +209,10 @@ describe("an agent that comes back", () => {
   });
 });
 
-describe("a socket that is lost", () => {
-  test("takes a session with nothing under way along at once", () => {
-    const scene = new Scene();
-    scene.listener.lost(scene.greet(), 1006, "");
-    expect([scene.told, scene.platform.timers, scene.listener.knows("agent")]).toEqual([
-      ["s1 greeted", "s1 left"],
-      0,
-      false,
-    ]);
-  });
-
-  test.each([
-    ["it was silent", "agent-stalled"],
-    ["it broke", "agent-lost"],
-  ])("leaves exchanges the grace, and what they fail with says that %s", (how, code) => {
-    const scene = new Scene();
-    const transport = scene.greet();
-    const exchange = scene.open();
-    if (how === "it broke") scene.listener.lost(transport, 1006, "");
-    else {
-      scene.clock.now += DEAD_AFTER_MS;
-      scene.listener.tick();
-      expect(transport.closed?.code).toBe(1001);
-      // Its end is told later, and is no news.
-      scene.listener.lost(transport, 1001, "");
-    }
-    scene.pass(GRACE_MS - 1);
-    expect([exchange.error, scene.told]).toEqual([undefined, ["s1 greeted"]]);
-    scene.pass(1);
-    expect([exchange.error?.code, scene.told, scene.platform.timers]).toEqual([
-      code,
-      ["s1 greeted", "s1 left"],
-      0,
-    ]);
-  });
-
-  test("leaves an agent that was silent the grace too: it may come back", () => {
-    const scene = new Scene();
-    const transport = scene.greet();
-    const exchange = scene.open();
-    scene.receive(transport, ping);
-    scene.clock.now += DEAD_AFTER_MS;
-    scene.listener.tick();
-    scene.greet({ session: "s1", received: 2 });
-    scene.pass(GRACE_MS);
-    expect([exchange.error, scene.member("s1").session.ready]).toEqual([undefined, true]);
-  });
-
-  test.each(
-    Object.entries(errors)
-      .filter(([, { ends }]) => ends === "session")
-      .map(([code]) => code as ErrorCode),
-  )("with the code of %s ends its session at once, with that", (code) => {
-    const scene = new Scene();
-    const transport = scene.greet();
-    const exchange = scene.open();
-    scene.listener.lost(transport, closeCode(code), "why");
-    expect(exchange.error).toMatchObject({ code, note: "why" });
-    expect([scene.told, scene.platform.timers]).toEqual([["s1 greeted", "s1 left"], 0]);
-  });
-
-  test.each([
-    ["of our range that the table does not know", 4999],
-    ["that ends a stream and no session", closeCode("cancelled")],
-  ])("with a code %s ends its session at once too", (_, code) => {
-    const scene = new Scene();
-    const transport = scene.greet();
-    const exchange = scene.open();
-    scene.listener.lost(transport, code, "");
-    expect(exchange.error?.code).toBe("agent-lost");
-  });
-
-  test.each([1000, 1001, 1005, 1006, 1011, 3999, 5000])(
-    "with %i, which is no code of ours, leaves it the grace",
-    (code) => {
-      const scene = new Scene();
-      const transport = scene.greet();
-      const exchange = scene.open();
-      scene.listener.lost(transport, code, "");
-      expect([exchange.error, scene.platform.timers]).toEqual([undefined, 1]);
-    },
-  );
-});
-
 describe("an edge that has slept", () => {
   /** An edge that remembers of its agent what its HELLO said. */
-  function woken(): { readonly scene: Scene; readonly transport: MemoryTransport } {
-    const scene = new Scene();
+  function woken(): { readonly scene: ListenerScene; readonly transport: MemoryTransport } {
+    const scene = new ListenerScene();
     const transport = new MemoryTransport(scene.platform);
     scene.listener.revive(transport, "agent", {
       kind: "hello",
@@ -448,7 +270,7 @@ describe("an edge that has slept", () => {
   });
 
   test("begins anew on the same socket when the stream ids are used up", () => {
-    const scene = new Scene();
+    const scene = new ListenerScene();
     const transport = scene.greet();
     const { session } = scene.member("s1");
     scene.listener.renew(scene.member("s1"));
