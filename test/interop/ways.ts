@@ -4,7 +4,11 @@
  *
  * Edge and agent run as processes, as users start them.
  */
+import { once } from "node:events";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Program } from "../support/program.ts";
 import { Edge } from "../support/tunnel.ts";
 
 const SERVICE = "api";
@@ -24,14 +28,20 @@ export interface Ways {
   readonly host: string;
 }
 
+export interface Tunnelled extends Ways {
+  readonly edge: Edge;
+  readonly agent: Program;
+}
+
 /** Call it once, at the top of a test file; the URLs are there once tests run. */
-export function useWays(serve: () => Promise<Served>, flags: readonly string[] = []): Ways {
+export function useWays(serve: () => Promise<Served>, flags: readonly string[] = []): Tunnelled {
   let served: Served | undefined;
   let edge: Edge | undefined;
+  let agent: Program | undefined;
   beforeAll(async () => {
     served = await serve();
     edge = await Edge.start();
-    await edge.agent({ service: SERVICE, port: served.port, flags });
+    agent = await edge.agent({ service: SERVICE, port: served.port, flags });
   }, HOOK_MS);
   afterAll(async () => {
     await edge?.stop();
@@ -50,6 +60,12 @@ export function useWays(serve: () => Promise<Served>, flags: readonly string[] =
     },
     get host() {
       return `http://${SERVICE}.localhost:${here(edge).port}`;
+    },
+    get edge() {
+      return here(edge);
+    },
+    get agent() {
+      return here(agent);
     },
   };
 }
@@ -70,4 +86,17 @@ export function agrees<T>(
     expect(await run(ways.prefix), "below a prefix").toEqual(direct);
     expect(await run(ways.host), "by a host name").toEqual(direct);
   });
+}
+
+/** Listens on any port of this machine. */
+export async function listen(server: Server): Promise<Served> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    async stop() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
 }
