@@ -185,8 +185,9 @@ export class Listener<T extends Transport> {
     member.transport = transport;
     this.#graces.get(session)?.();
     this.#graces.delete(session);
+    member.eclipsed = false;
     for (const other of this.#members.values()) {
-      if (other.identity === member.identity) other.eclipsed = other !== member;
+      if (other.identity === member.identity && other !== member) this.#eclipse(other);
     }
     this.#members.delete(session.id);
     this.#members.set(session.id, member);
@@ -214,6 +215,20 @@ export class Listener<T extends Transport> {
     const member: Member<T> = { identity, session, transport, eclipsed: false };
     this.#members.set(session.id, member);
     return member;
+  }
+
+  /**
+   * The same agent has begun another session. If this one has nothing to finish it goes, and its socket, which is dead
+   * though nobody has said so: after a sleep it would be taken for a good one.
+   */
+  #eclipse(member: Member<T>): void {
+    const { session, transport } = member;
+    member.eclipsed = true;
+    if (session.streams > 0) return;
+    if (session.transport !== undefined) {
+      this.#hangUp(transport, 1000, "the same agent has begun another session");
+    }
+    session.lost("replaced");
   }
 
   /** A session without a socket waits for another, if there is anything to wait for. */

@@ -146,9 +146,6 @@ const mistakes = {
   /** On a new socket nothing is sent again. */
   nothingResent: () => patch(Link.prototype, "unacknowledged", () => () => []),
 
-  /** A HELLO is believed whatever it claims to have received. */
-  helloBelieved: () => patch(Link.prototype, "accepts", () => () => true),
-
   /** Every request that was lost is taken for one that never left. */
   alwaysUnheard: () => patch(Mux.prototype, "unheard", () => () => true),
 
