@@ -20,8 +20,11 @@ export interface Outcome {
   readonly simulatedMs: number;
 }
 
-/** Once nothing is made worse any more, all that goes on has ended after this: grace, dead peers and transfers included. */
-const PROGRESS_MS = 240_000;
+/**
+ * Once nothing is made worse any more, all that goes on has ended after this: graces, dead peers, and the longest body at
+ * the pace of ten ACKs in ten seconds (`MOST_PONGS`) of the least that an end may retain here.
+ */
+const PROGRESS_MS = 1_200_000;
 /** Whoever stalled last may be in the middle of it when the faults end: no pause is longer. */
 const SETTLED_MS = 70_000;
 /** How long a quiet tunnel may take for one more exchange: an agent may be between two dials. */
