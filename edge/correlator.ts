@@ -174,7 +174,10 @@ export class Correlator extends DurableObject<Env> {
     }
     try {
       const answered = await exchange.answer();
-      if (answered.length === "socket") return this.#joined(exchange, answered);
+      if (answered.length === "socket") {
+        this.#lookout.joined(exchange);
+        return this.#joined(exchange, answered);
+      }
       if (head.length === "socket") exchange.outgoing.end();
       return this.#answer(exchange, answered);
     } finally {

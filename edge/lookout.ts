@@ -11,6 +11,7 @@ const MOMENT_MS = 100;
 
 export class Lookout {
   readonly #young = new Map<Exchange, Request>();
+  readonly #joined = new WeakSet<Exchange>();
   readonly #looked: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -33,6 +34,17 @@ export class Lookout {
     if (isOver(exchange)) this.#young.delete(exchange);
   }
 
+  /**
+   * The answer is a WebSocket, and tells itself when the visitor leaves it, and how: the signal would say so first, and the
+   * origin would never hear the visitor's goodbye.
+   */
+  joined(exchange: Exchange): void {
+    const request = this.#young.get(exchange);
+    this.#young.delete(exchange);
+    this.#joined.add(exchange);
+    if (request?.signal.aborted === true) exchange.cancel("cancelled");
+  }
+
   /** No stream is open any more. */
   stop(): void {
     for (const exchange of this.#young.keys()) this.answered(exchange);
@@ -46,9 +58,11 @@ export class Lookout {
     for (const [exchange, request] of this.#young) {
       if (isOver(exchange)) continue;
       const { signal } = request;
-      const cancel = (): void => exchange.cancel("cancelled");
-      if (signal.aborted) cancel();
-      else signal.addEventListener("abort", cancel, { once: true });
+      const left = (): void => {
+        if (!this.#joined.has(exchange)) exchange.cancel("cancelled");
+      };
+      if (signal.aborted) left();
+      else signal.addEventListener("abort", left, { once: true });
     }
     this.#young.clear();
     this.#looked();

@@ -44,6 +44,8 @@ export class VisitorSocket {
   readonly #ws: WebSocket;
   readonly #exchange: Exchange;
   readonly #watch: SocketWatch;
+  /** The visitor has closed it, or is gone. */
+  #left = false;
   #over = false;
 
   /** `ws` is our end of the visitor's pair; `exchange` has been answered with 101. */
@@ -83,9 +85,13 @@ export class VisitorSocket {
     }
   }
 
-  /** The visitor is done, or gone: then nothing is said to the origin, whose connection breaks as the visitor's did. */
+  /**
+   * The visitor is done, or gone: then nothing is said to the origin, whose connection breaks as the visitor's did. Only the
+   * first word counts: behind a close the runtime also reports an error, "Network connection lost".
+   */
   #visitorClosed(code: number, reason: string): void {
-    if (this.#over) return;
+    if (this.#over || this.#left) return;
+    this.#left = true;
     if (code === closes.broken) {
       this.#end("cancelled");
       return;

@@ -38,10 +38,14 @@ beforeAll(async () => {
       sockets.handleUpgrade(request, socket, head, () => socket.write(Buffer.alloc(10, 0xff)));
       return;
     }
-    sockets.handleUpgrade(request, socket, head, (ws) => {
-      served.push({ ws, request });
-      if (path.startsWith("/echo")) ws.on("message", (data, binary) => ws.send(data, { binary }));
-    });
+    const accept = (): void =>
+      sockets.handleUpgrade(request, socket, head, (ws) => {
+        served.push({ ws, request });
+        if (path.startsWith("/echo")) ws.on("message", (data, binary) => ws.send(data, { binary }));
+      });
+    const lateMs = Number(/^\/late\/(\d+)$/.exec(path)?.[1] ?? 0);
+    if (lateMs === 0) accept();
+    else setTimeout(accept, lateMs);
   });
   await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
   edge = await Edge.start();
@@ -194,6 +198,23 @@ describe("the end", () => {
     visitor.close(code, reason);
     expect(await closeOf(origin)).toEqual([code, reason]);
   });
+
+  test.each([0, 150])(
+    "that the visitor gives reaches the origin after messages too, however long it was open, and though the upgrade took %i ms",
+    async (ms) => {
+      for (const openMs of [0, 150]) {
+        const { visitor, origin } = await pair(`/late/${ms}`);
+        visitor.send("hello");
+        const [hello] = (await within(once(origin, "message"), "the message")) as [Buffer];
+        origin.send(hello);
+        await within(once(visitor, "message"), "the answer");
+        // From a tenth of a second on the edge looks after visitors that leave without a word.
+        await new Promise((resolve) => setTimeout(resolve, openMs));
+        visitor.close(4321, "enough");
+        expect(await closeOf(origin)).toEqual([4321, "enough"]);
+      }
+    },
+  );
 
   test.each([
     [1000, "done"],
