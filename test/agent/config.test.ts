@@ -169,6 +169,15 @@ test.each(["61m", "-1s", "long"])("an edge's --grace of %s is refused", (text) =
   );
 });
 
+test("an edge spreads each service over as many objects as --shards says", () => {
+  expect(edgeConfig({ shards: flag("1000") })).toMatchObject({ shards: 1000 });
+  for (const text of ["0", "1001", "1.5", "shop=2"]) {
+    expect(() => edgeConfig({ shards: variable(text, "AGENT_EDGE_SHARDS") })).toThrow(
+      `AGENT_EDGE_SHARDS must be a whole number from 1 to 1000, not "${text}".`,
+    );
+  }
+});
+
 test("an agent takes over only when it is told to, and a variable may say no", () => {
   const replaces = (replace?: Given): boolean =>
     connect(replace === undefined ? {} : { replace }).replace;

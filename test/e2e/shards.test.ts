@@ -1,14 +1,17 @@
 /** A service over several objects, with real processes: who gets what, and what happens while their number changes. */
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
 import { startWorkerd, type Workerd } from "../../bench/workerd.ts";
 import { Origin } from "../support/origin.ts";
 import { Program } from "../support/program.ts";
 import { type Place, Visitor } from "../support/raw-http.ts";
-import { poll } from "../support/until.ts";
+import { poll, within } from "../support/until.ts";
 
 const SERVICE = "shop";
 const START_MS = 30_000;
@@ -44,7 +47,8 @@ class Rig {
     this.place = { ...this.#self, prefix: `/send/${SERVICE}` };
   }
 
-  static async start(shards: number): Promise<Rig> {
+  /** `port`: that of another origin. */
+  static async start(shards: number, port?: number): Promise<Rig> {
     const directory = await mkdtemp(join(tmpdir(), "sluice-test-"));
     undo.push(() => rm(directory, { recursive: true, force: true }));
     const secret = randomBytes(32).toString("hex");
@@ -65,7 +69,7 @@ class Rig {
     const agent = Program.agent([
       "connect",
       "--port",
-      String(origin.port),
+      String(port ?? origin.port),
       "--edge",
       `http://127.0.0.1:${edge.port}`,
       "--service",
@@ -211,4 +215,27 @@ test("from one shard to three and to two while downloads run: none is dropped, a
   expect(await rig.answered(30)).toBe(30);
   rig.agent.kill("SIGTERM");
   expect(await rig.agent.exit()).toEqual({ code: 0, signal: null });
+});
+
+test("a visitor's WebSocket is handed over too, and closed as the visitor closes it", async () => {
+  const sockets = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+  undo.push(() => new Promise((resolve) => sockets.close(resolve)));
+  await once(sockets, "listening");
+  const closed = Promise.withResolvers<[code: number, reason: string]>();
+  sockets.on("connection", (ws) => {
+    ws.on("message", (data, binary) => ws.send(data, { binary }));
+    ws.on("close", (code, reason) => closed.resolve([code, reason.toString()]));
+  });
+  const rig = await Rig.start(1, (sockets.address() as AddressInfo).port);
+  // All but one of them have no agent.
+  await rig.change(1000);
+  const { host, prefix } = rig.place;
+  const visitor = new WebSocket(`ws://${host}${prefix}/`);
+  undo.push(async () => visitor.terminate());
+  await within(once(visitor, "open"), "the visitor's socket");
+  visitor.send("hello");
+  const [echo] = (await within(once(visitor, "message"), "the echo")) as [Buffer];
+  expect(echo.toString()).toBe("hello");
+  visitor.close(4321, "enough");
+  expect(await within(closed.promise, "the close at the origin")).toEqual([4321, "enough"]);
 });
