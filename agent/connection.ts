@@ -52,6 +52,8 @@ export class Connection {
   #greetedMs = Number.NEGATIVE_INFINITY;
   /** Ends the wait between two dials. */
   #hurry: (() => void) | undefined;
+  /** The present dial was given up so that there is another: that one does not wait. */
+  #hurried = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -103,9 +105,10 @@ export class Connection {
       const asked = ending.kind === "refused" ? (ending.retryAfterMs ?? 0) : 0;
       const urgent = sinceGreetedMs < GRACE_MS;
       const busy = dialer.streams > 0;
-      const retryMs = Math.round(
-        backoffMs({ attempt, busy, urgent, retryAfterMs: asked }, Math.random()),
-      );
+      const retryMs = this.#hurried
+        ? 0
+        : Math.round(backoffMs({ attempt, busy, urgent, retryAfterMs: asked }, Math.random()));
+      this.#hurried = false;
       this.#options.disconnected(ending, retryMs);
       await this.#pause(retryMs);
     }
@@ -114,6 +117,7 @@ export class Connection {
 
   /** Dials again at once, whatever it does now. */
   redial(note: string): void {
+    this.#hurried = this.#dial !== undefined;
     this.#dial?.abandon(note);
     this.#hurry?.();
   }

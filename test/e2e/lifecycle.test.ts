@@ -7,7 +7,9 @@ import { Edge } from "../support/tunnel.ts";
 import { poll } from "../support/until.ts";
 import { useTunnel } from "../support/use-tunnel.ts";
 
-const tunnel = useTunnel();
+// Long enough for an agent to start meanwhile, short enough to wait for.
+const GRACE = ["--grace", "3s"];
+const tunnel = useTunnel({ edge: GRACE });
 
 const START_MS = 30_000;
 
@@ -237,7 +239,7 @@ describe("an edge that ends and comes back", () => {
   }, 60_000);
 
   test("cuts what was under way, at both ends", async () => {
-    const edge = await Edge.start();
+    const edge = await Edge.start(GRACE);
     await edge.agent({ service: "shop", port: tunnel.origin.port });
     const { visitor, received } = await underWay(edge.place("shop"));
     edge.program.kill("SIGTERM");

@@ -27,6 +27,8 @@ export interface AgentOptions {
   readonly flags?: readonly string[];
   /** Another token than one made for the service. */
   readonly token?: string;
+  /** Where it finds the edge when not directly: a relay before it. */
+  readonly url?: string;
 }
 
 /** `agent edge` and the secret it runs with. */
@@ -112,7 +114,7 @@ export class Edge {
   }
 
   /** Starts `agent connect` and does not wait for it. */
-  async dial({ service, port, flags = [], token }: AgentOptions): Promise<Program> {
+  async dial({ service, port, flags = [], token, url = this.url }: AgentOptions): Promise<Program> {
     const tokenFile = join(this.directory, `token-${randomBytes(4).toString("hex")}`);
     await writeFile(tokenFile, token ?? (await this.token({ service })), { mode: 0o600 });
     const program = Program.agent([
@@ -120,7 +122,7 @@ export class Edge {
       "--port",
       String(port),
       "--edge",
-      this.url,
+      url,
       "--service",
       service,
       "--token-file",
