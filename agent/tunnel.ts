@@ -1,7 +1,8 @@
 /** A connection through a company's proxy: CONNECT (RFC 9110 section 9.3.6), and in words why the proxy would not. */
 import { type IncomingMessage, request } from "node:http";
 import { request as secureRequest } from "node:https";
-import type { Socket } from "node:net";
+import { isIP, type Socket } from "node:net";
+import { getCACertificates } from "node:tls";
 import { isHeaderValue } from "../codec/headers.ts";
 import type { Proxy } from "./proxy.ts";
 import { SOFTWARE } from "./software.ts";
@@ -15,7 +16,7 @@ const REFUSAL_MS = 500;
 
 /**
  * Bytes both ways between us and `target` (host and port).
- * @param ca PEM certificates for a proxy that is itself spoken to over TLS; those that Node knows when undefined
+ * @param ca PEM certificates that a proxy which is itself spoken to over TLS may have, beside those that Node knows
  * @throws Unreachable
  */
 export async function tunnelThrough(
@@ -33,7 +34,9 @@ export async function tunnelThrough(
     path: target,
     agent: false,
     signal: deadline,
-    ...(proxy.secure && ca !== undefined ? { ca } : {}),
+    // Not the name in `Host`, which is the edge's.
+    servername: isIP(host) === 0 ? host : "",
+    ...(ca === undefined ? {} : { ca: [...getCACertificates("default"), ca] }),
     headers: {
       host: target,
       "user-agent": SOFTWARE,

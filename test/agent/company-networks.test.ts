@@ -128,6 +128,32 @@ describe("through a proxy", () => {
     expect(proxy.asked[0]).toBe(`edge.test:${port}`);
   });
 
+  test.each([
+    ["NODE_EXTRA_CA_CERTS", true],
+    ["--ca", false],
+  ])("it may itself speak TLS, by an authority that %s names", async (_, extra) => {
+    await fakeEdge();
+    const proxy = await connectProxy({
+      secure: certificate({ names: ["127.0.0.1"], issuer: corp }),
+    });
+    const file = join(directory, "corp.pem");
+    const url = `https://edge.test:${await overTls()}`;
+    const env = extra ? { NODE_EXTRA_CA_CERTS: file } : {};
+    agent(url, { HTTPS_PROXY: proxy.url, ...env }, { flags: extra ? [] : ["--ca", file] });
+    await edge.caller();
+    expect(proxy.asked).not.toEqual([]);
+  });
+
+  test("it is not spoken to when its own certificate is not trusted", async () => {
+    const secure = certificate({ names: ["127.0.0.1"], issuer: corp });
+    const proxy = await connectProxy({ secure, credentials: "jo:secret" });
+    const program = agent("http://edge.test", {
+      HTTP_PROXY: proxy.url.replace("//", "//jo:secret@"),
+    });
+    expect(await trouble(program)).toContain("cannot be reached: unable to verify");
+    expect(proxy.asked).toEqual([]);
+  });
+
   test("NO_PROXY leads around it", async () => {
     await fakeEdge();
     const proxy = await connectProxy();

@@ -2,6 +2,7 @@
  * A company's proxy as small as can be: CONNECT, to 127.0.0.1 whatever the name, with what a test wants of it.
  */
 import { once } from "node:events";
+import { createServer as createSecureServer } from "node:https";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { createSecureContext, TLSSocket } from "node:tls";
@@ -13,6 +14,8 @@ export interface ConnectProxyOptions {
   readonly credentials?: string;
   /** What it asks for credentials with. */
   readonly challenge?: string;
+  /** Is itself spoken to over TLS, with this certificate. */
+  readonly secure?: Certificate;
   /** Breaks TLS open with this certificate, and speaks in the clear to what is behind. */
   readonly intercept?: Certificate;
   /** Answers every CONNECT with this instead. */
@@ -46,14 +49,16 @@ export class ConnectProxy {
   }
 
   static async start(options: ConnectProxyOptions = {}): Promise<ConnectProxy> {
-    const server = createServer();
+    const { secure } = options;
+    const server = secure === undefined ? createServer() : createSecureServer(secure);
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     return new ConnectProxy(server, options);
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    const scheme = this.#options.secure === undefined ? "http" : "https";
+    return `${scheme}://127.0.0.1:${this.port}`;
   }
 
   /** Resolves when it was asked so many times. */
