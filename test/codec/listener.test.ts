@@ -165,6 +165,8 @@ describe("an agent that comes back", () => {
     scene.receive(first, ping);
     scene.listener.lost(first, 1006, "");
     scene.greet({ session: "unheard of" });
+    // With nothing to finish it would go.
+    scene.open("s2");
     scene.greet({ session: "s1", received: 2 });
     expect(scene.members.map(({ session, eclipsed }) => [session.id, eclipsed])).toEqual([
       ["s2", true],
