@@ -11,7 +11,7 @@ import { type ErrorCode, TunnelError } from "./errors.ts";
 import type { Frame, HeaderList, RequestHead, ResponseHead } from "./frame.ts";
 import { isOver } from "./half.ts";
 import { Inbox } from "./inbox.ts";
-import { MAX_QUEUED_FRAMES, MAX_STREAM_ID, SHARED_DATA_BYTES } from "./limits.ts";
+import { ALONE_DATA_BYTES, MAX_DATA_BYTES, MAX_QUEUED_FRAMES, MAX_STREAM_ID, SHARED_DATA_BYTES } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { Queue } from "./queue.ts";
 import { Stream } from "./stream.ts";
@@ -322,7 +322,10 @@ export class Mux<Owner> {
     }
     // A receiver gives credit back frame by frame: a frame that is most of a small window would leave the path empty.
     const share = Math.max(SHARED_DATA_BYTES, Math.ceil(outbox.credit.bytes / 4));
-    const bytes = outbox.cut(Math.min(this.#turns.frameBytes, share));
+    // A chunk with room in front goes out where it lies if it goes out whole.
+    const { frameBytes } = this.#turns;
+    const most = outbox.headroom && frameBytes === ALONE_DATA_BYTES ? MAX_DATA_BYTES : frameBytes;
+    const bytes = outbox.cut(Math.min(most, share));
     this.#turns.sent(bytes.length);
     return outbox.headroom
       ? { kind: "data", stream: stream.id, bytes, headroom: true }

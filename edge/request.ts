@@ -8,12 +8,15 @@ import { TunnelError } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
 import type { BodyLength, RequestHead } from "../codec/frame.ts";
 import { crossing } from "../codec/headers.ts";
-import { HEADROOM_BYTES } from "../codec/limits.ts";
+import { HEADROOM_BYTES, MAX_DATA_BYTES } from "../codec/limits.ts";
 import type { Route } from "./route.ts";
 import type { Totals } from "./totals.ts";
 
-/** One read of a body: workerd's default reader gives 4 KiB at a time, at seven times the CPU. */
-const READ_BYTES = 64 * 1024;
+/** The first read of a body: workerd's default reader gives 4 KiB at a time, at seven times the CPU. */
+const READ_BYTES = 32 * 1024;
+
+/** What reads grow to while each is filled: a message in one piece. A visitor who trickles never holds so much. */
+const MOST_READ_BYTES = MAX_DATA_BYTES;
 
 /** Reads smaller than this are copied so that their buffer can be used again: a trickle must not pin 64 KiB a byte. */
 const SMALL_READ_BYTES = 16 * 1024;
@@ -173,7 +176,8 @@ export async function sendBody(
   // A read that waits for a slow visitor must not outlive the exchange.
   exchange.onCancel = () => void reader.cancel().catch(() => undefined);
   let leftBytes = typeof request.length === "number" ? request.length : Number.POSITIVE_INFINITY;
-  let buffer = new ArrayBuffer(HEADROOM_BYTES + Math.min(leftBytes, READ_BYTES));
+  let readBytes = Math.min(leftBytes, READ_BYTES);
+  let buffer = new ArrayBuffer(HEADROOM_BYTES + readBytes);
   while (leftBytes > 0) {
     try {
       await outgoing.ready();
@@ -201,7 +205,9 @@ export async function sendBody(
       buffer = value.buffer as ArrayBuffer;
     } else {
       outgoing.write(value);
-      buffer = new ArrayBuffer(HEADROOM_BYTES + Math.min(leftBytes, READ_BYTES));
+      const wanted = value.byteLength === readBytes ? 2 * readBytes : READ_BYTES;
+      readBytes = Math.min(leftBytes, Math.max(wanted, value.byteLength), MOST_READ_BYTES);
+      buffer = new ArrayBuffer(HEADROOM_BYTES + readBytes);
     }
   }
   outgoing.end();
