@@ -5,7 +5,7 @@ import { plant, type PlantName, plants } from "./planted.ts";
 import { type Outcome, simulate } from "./run.ts";
 
 /** How many seeds are drawn anew each time. */
-const SEEDS = 3000;
+const SEEDS = 2500;
 
 /** Within how many seeds a planted mistake has to be found: one that comes to light only by rare chance takes some. */
 const FOUND_WITHIN = 2000;
