@@ -78,9 +78,9 @@ agrees(
       body: "tea",
       expectBody: "POST /shot  tea",
       connections: 20,
-      amount: 2000,
+      amount: 1000,
     });
     return { good, non2xx, errors, timeouts, mismatches };
   },
-  (seen) => expect(seen).toEqual({ good: 2000, non2xx: 0, errors: 0, timeouts: 0, mismatches: 0 }),
+  (seen) => expect(seen).toEqual({ good: 1000, non2xx: 0, errors: 0, timeouts: 0, mismatches: 0 }),
 );
