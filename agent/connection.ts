@@ -50,6 +50,8 @@ export class Connection {
   /** Nothing is to be dialled any more. */
   #over = false;
   #greetedMs = Number.NEGATIVE_INFINITY;
+  /** When a connection that the edge had greeted on was lost. */
+  #lostMs = Number.NEGATIVE_INFINITY;
   /** Ends the wait between two dials. */
   #hurry: (() => void) | undefined;
   /** The present dial was given up so that there is another: that one does not wait. */
@@ -91,6 +93,7 @@ export class Connection {
       const dialer = this.#dialer;
       // Said until the edge has heard it, and never again: it would take over from whoever has taken over since.
       const replace = this.#options.replace && this.#greetedMs === Number.NEGATIVE_INFINITY;
+      const dialledMs = performance.now();
       const dial = new Dial({ ...this.#options, replace, dialer });
       this.#dial = dial;
       const ending = await dial.ended;
@@ -100,10 +103,13 @@ export class Connection {
         dialer.end("agent-lost", "the agent gave up");
         return ending;
       }
-      const sinceGreetedMs = performance.now() - this.#greetedMs;
-      if (ending.kind === "lost" && sinceGreetedMs >= STABLE_MS) attempt = 0;
+      const nowMs = performance.now();
+      if (this.#greetedMs >= dialledMs) {
+        this.#lostMs = nowMs;
+        if (nowMs - this.#greetedMs >= STABLE_MS) attempt = 0;
+      }
       const asked = ending.kind === "refused" ? (ending.retryAfterMs ?? 0) : 0;
-      const urgent = sinceGreetedMs < GRACE_MS;
+      const urgent = nowMs - this.#lostMs < GRACE_MS;
       const busy = dialer.streams > 0;
       const retryMs = this.#hurried
         ? 0

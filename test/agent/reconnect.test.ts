@@ -1,6 +1,6 @@
 /** The agent's connection is lost: what it says and does, and what becomes of requests in flight. */
 import { randomBytes } from "node:crypto";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Exchange } from "../../codec/exchange.ts";
 import { GRACE_MS } from "../../codec/limits.ts";
 import { Origin, type Received } from "../support/origin.ts";
@@ -190,6 +190,35 @@ test("an edge that went silent is noticed within ten seconds, and nothing that i
   expect(fake.callers).toHaveLength(2);
   received.response.end(" and half");
   expect(await readAll(exchange)).toBe("half and half");
+});
+
+describe("a connection that was up for an hour", () => {
+  async function upForAnHour(): Promise<Busy> {
+    draw(0.99);
+    const advance = movableClock();
+    const busy = await startBusy();
+    advance(3_600_000);
+    return busy;
+  }
+
+  test("is dialled again every second at the latest while the edge may keep what is in flight", async () => {
+    const { run, edge: fake, caller } = await upForAnHour();
+    fake.refusal = { status: 503, body: "Not now.\n" };
+    caller.ws.terminate();
+    // Without that the third wait would be of two seconds.
+    await run.event("disconnected", 2);
+    expect(
+      run.events.flatMap((each) => (each.event === "disconnected" ? each.retryMs : [])),
+    ).toEqual([0, 990, 990]);
+  });
+
+  test("is not dialled again and again without a pause when sockets open and say nothing", async () => {
+    const { run, edge: fake, caller } = await upForAnHour();
+    caller.ws.terminate();
+    const early = await fake.until(() => fake.callers[1], "the next socket");
+    early.ws.terminate();
+    expect(await run.event("disconnected", 1)).toMatchObject({ retryMs: 990 });
+  });
 });
 
 test("an edge that has forgotten the session gets another, and the origin is told that nobody waits", async () => {
