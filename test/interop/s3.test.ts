@@ -1,9 +1,12 @@
 /**
  * The AWS client against a store that speaks as much of S3 as it needs: an upload in parts, one at a time and several at
  * once, ranges, and keys that have to be escaped.
+ *
+ * It believes nobody whose signature is wrong. That is over Host and path as the client wrote them: behind a tunnel a
+ * store has to take them from X-Forwarded-Host and X-Forwarded-Prefix, or to be given its public Host by --host-header.
  */
-import { createHash, randomBytes } from "node:crypto";
-import { createServer } from "node:http";
+import { createHash, createHmac, randomBytes } from "node:crypto";
+import { createServer, type IncomingMessage } from "node:http";
 import {
   GetObjectCommand,
   HeadObjectCommand,
@@ -17,6 +20,37 @@ import { agrees, listen, useWays } from "./ways.ts";
 const xml = (body: string): string => `<?xml version="1.0" encoding="UTF-8"?>${body}`;
 const md5 = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex");
 
+const SECRET = "secret";
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+const hmac = (key: string | Buffer, text: string): Buffer =>
+  createHmac("sha256", key).update(text).digest();
+
+/** Signature Version 4, of the request as its client made it. */
+function isSigned({ method = "", url = "", headers }: IncomingMessage): boolean {
+  const pattern = /Credential=[^/]+\/(\S+), SignedHeaders=(\S+), Signature=(\S+)/;
+  const [, scope = "", names = "", signature] = pattern.exec(headers.authorization ?? "") ?? [];
+  const [path = "", query = ""] = `${String(headers["x-forwarded-prefix"] ?? "")}${url}`.split("?");
+  const host = String(headers["x-forwarded-host"] ?? headers.host);
+  const signed = names.split(";").map((name) => {
+    const value = name === "host" ? host : String(headers[name]);
+    return `${name}:${value.trim()}\n`;
+  });
+  const pairs = query.split("&").map((pair) => (pair.includes("=") ? pair : `${pair}=`));
+  const canonical = [
+    method,
+    path,
+    query === "" ? "" : pairs.toSorted().join("&"),
+    signed.join(""),
+    names,
+    String(headers["x-amz-content-sha256"]),
+  ].join("\n");
+  const date = String(headers["x-amz-date"]);
+  const text = ["AWS4-HMAC-SHA256", date, scope, sha256(canonical)].join("\n");
+  let key: string | Buffer = `AWS4${SECRET}`;
+  for (const part of scope.split("/")) key = hmac(key, part);
+  return hmac(key, text).toString("hex") === signature;
+}
+
 const ways = useWays(async () => {
   const objects = new Map<string, Buffer>();
   const uploads = new Map<string, Map<number, Buffer>>();
@@ -24,6 +58,11 @@ const ways = useWays(async () => {
     void (async () => {
       const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
       const body = Buffer.concat(await request.toArray());
+      if (!isSigned(request)) {
+        response.writeHead(403, { "content-type": "application/xml" });
+        response.end(xml("<Error><Code>SignatureDoesNotMatch</Code></Error>"));
+        return;
+      }
       const upload = searchParams.get("uploadId");
       const parts = uploads.get(upload ?? "");
       if (request.method === "POST" && searchParams.has("uploads")) {
@@ -79,7 +118,7 @@ agrees(
       endpoint: base,
       region: "local",
       forcePathStyle: true,
-      credentials: { accessKeyId: "key", secretAccessKey: "secret" },
+      credentials: { accessKeyId: "key", secretAccessKey: SECRET },
       maxAttempts: 1,
     });
     const object = { Bucket: "teas", Key: "grün & schwarz/1+1=2.bin" };
@@ -98,7 +137,9 @@ agrees(
       new GetObjectCommand({ ...object, Range: "bytes=5000000-5000009" }),
     );
     const ten = Buffer.from((await range.Body?.transformToByteArray()) ?? []).toString("hex");
-    const small = await client.send(new PutObjectCommand({ ...object, Key: "empty", Body: "" }));
+    const small = await client.send(
+      new PutObjectCommand({ ...object, Key: "empty", Body: "", ContentLength: 0 }),
+    );
     const head = await client.send(new HeadObjectCommand(object));
     const missing = await client
       .send(new GetObjectCommand({ ...object, Key: "none" }))
