@@ -11,7 +11,13 @@ import { type ErrorCode, TunnelError } from "./errors.ts";
 import type { Frame, HeaderList, RequestHead, ResponseHead } from "./frame.ts";
 import { isOver } from "./half.ts";
 import { Inbox } from "./inbox.ts";
-import { ALONE_DATA_BYTES, MAX_DATA_BYTES, MAX_QUEUED_FRAMES, MAX_STREAM_ID, SHARED_DATA_BYTES } from "./limits.ts";
+import {
+  ALONE_DATA_BYTES,
+  MAX_DATA_BYTES,
+  MAX_QUEUED_FRAMES,
+  MAX_STREAM_ID,
+  SHARED_DATA_BYTES,
+} from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { Queue } from "./queue.ts";
 import { Stream } from "./stream.ts";
