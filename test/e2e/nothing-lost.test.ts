@@ -40,10 +40,10 @@ async function loseSocket(): Promise<void> {
   const cut = random.pick(CUTS);
   const direction = random.pick(["up", "down"] as const);
   const passage = await relay.nextTunnel();
-  // The next dial may be lost as well: in its upgrade, with the HELLO, or right behind it.
+  // The next dial may be lost as well: in its upgrade, with the HELLO, or right behind it. Each costs a wait.
   const dies = random.next();
-  if (dies < 0.2) relay.traps.push({ direction, cut, bytes: random.between(1, 1000) });
-  else if (dies < 0.4) relay.traps.push({ direction, cut, messages: random.between(1, 3) });
+  if (dies < 0.05) relay.traps.push({ direction, cut, bytes: random.between(1, 1000) });
+  else if (dies < 0.1) relay.traps.push({ direction, cut, messages: random.between(1, 3) });
   if (random.chance(0.5)) passage.cutAfter(direction, random.skewed(1, 200_000), cut);
   // The moment is drawn, and nothing is hoped to have happened by then.
   await sleep(random.between(0, 40));
@@ -68,8 +68,8 @@ afterEach(async () => {
 
 describe("what is in flight goes on through one lost socket after the other", () => {
   test.for([
-    ["download", { bytes: 16_000_000, pauseMs: 1 }],
-    ["upload", { bytes: 8_000_000, pauseMs: 1 }],
+    ["download", { bytes: 16_000_000, pauseMs: 5 }],
+    ["upload", { bytes: 8_000_000, pauseMs: 3 }],
     ["events", { bytes: 100 * 120, pauseMs: 10 }],
     ["duplex", { bytes: 4_000_000, pauseMs: 4 }],
   ] as const)("%s", async ([kind, fields]) => {
