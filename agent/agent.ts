@@ -4,26 +4,41 @@
 import { randomBytes } from "node:crypto";
 import type { ErrorCode } from "../codec/errors.ts";
 import type { Session } from "../codec/session.ts";
-import { type ConnectConfig, isLoopback, publicUrl, shardsUrl, socketUrl } from "./config.ts";
-import type { Ending } from "./dial.ts";
-import { showMs } from "./duration.ts";
-import type { Log } from "./log.ts";
-import { Origin } from "./origin.ts";
-import { originTls } from "./origin-tls.ts";
-import { newPlatform } from "./platform.ts";
-import type { Proxy } from "./proxy.ts";
-import { reachOf } from "./reach.ts";
-import { whyRefused } from "./refused-token.ts";
+import {
+  type ConnectConfig,
+  isLoopback,
+  publicUrl,
+  shardsUrl,
+  socketUrl,
+} from "./config/config.ts";
+import type { Ending } from "./connection/dial.ts";
+import type { AgentEvent } from "./events.ts";
+import type { Watch } from "./watch.ts";
+import { Origin } from "./origin/origin.ts";
+import { originTls } from "./origin/origin-tls.ts";
+import { newPlatform } from "./connection/platform.ts";
+import type { Proxy } from "./connection/proxy.ts";
+import { reachOf } from "./connection/reach.ts";
+import { whyRefused } from "./connection/refused-token.ts";
 import { Serve } from "./serve.ts";
-import { shardCount } from "./shard-count.ts";
-import { Shards } from "./shards.ts";
-import { onWake } from "./slept.ts";
-import { type ExitCode, exits } from "./usage.ts";
+import { shardCount } from "./connection/shard-count.ts";
+import { Shards } from "./connection/shards.ts";
+import { onWake } from "./connection/slept.ts";
+import { type ExitCode, exits } from "./config/usage.ts";
+
+export interface AgentOptions {
+  readonly config: ConnectConfig;
+  readonly token: string;
+  /** Told what happens. */
+  readonly report: (event: AgentEvent) => void;
+  /** Who sees exchanges pass. */
+  readonly watch?: Watch;
+}
 
 export class Agent {
   readonly #config: ConnectConfig;
   readonly #token: string;
-  readonly #log: Log;
+  readonly #report: (event: AgentEvent) => void;
   readonly #origin: Origin;
   readonly #shards: Shards;
   readonly #firstConnected = Promise.withResolvers<void>();
@@ -33,10 +48,10 @@ export class Agent {
   /** Settles when drained connections have closed. */
   #drained: Promise<void> | undefined;
 
-  constructor(config: ConnectConfig, token: string, log: Log) {
+  constructor({ config, token, report, watch }: AgentOptions) {
     this.#config = config;
     this.#token = token;
-    this.#log = log;
+    this.#report = report;
     this.#origin = new Origin({
       address: config.origin,
       basePath: config.basePath,
@@ -50,7 +65,8 @@ export class Agent {
     const serve = new Serve({
       origin: this.#origin,
       concurrency: config.concurrency,
-      finished: (request) => log.event(request),
+      finished: report,
+      ...(watch === undefined ? {} : { watch }),
     });
     this.#shards = new Shards({
       platform: newPlatform(),
@@ -62,16 +78,16 @@ export class Agent {
       replace: config.replace,
       accept: (exchange) => serve.accept(exchange),
       count: (signal) => shardCount(shardsUrl(config), token, signal, reach.agent),
-      counted: (shards) => log.say(`the service is spread over ${shards} objects`),
+      counted: (shards) => report({ event: "shards", shards }),
       connected: (shard, session, resumed) => this.#connected(shard, session, resumed),
       disconnected: (shard, ending, retryMs) => {
         const why = reasonOf(ending, reach.proxy);
-        log.event({ event: "disconnected", ...ofShard(shard), ...why, retryMs });
+        report({ event: "disconnected", ...ofShard(shard), ...why, retryMs });
       },
       draining: (code) => this.#dismissed(code),
       faulty: (error) => {
         const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-        log.event({
+        report({
           event: "error",
           code: "internal-error",
           message: `A fault of the agent's own ended the session. Please report it: ${what}`,
@@ -90,21 +106,20 @@ export class Agent {
   async run(): Promise<ExitCode> {
     const { edge } = this.#config;
     if (edge.protocol === "http:" && !isLoopback(edge)) {
-      this.#log.say(
-        `warning: ${edge.origin} is not https: the token and every request can be read on the way.`,
-      );
+      const message = `${edge.origin} is not https: the token and every request can be read on the way.`;
+      this.#report({ event: "warning", code: "not-encrypted", message });
     }
     if (this.#config.insecureOrigin) {
-      this.#log.say(
-        `warning: --insecure-origin: whoever answers at ${this.#config.origin.label} is believed to be your server.`,
-      );
+      const { label } = this.#config.origin;
+      const message = `--insecure-origin: whoever answers at ${label} is believed to be your server.`;
+      this.#report({ event: "warning", code: "insecure-origin", message });
     }
     const stopLooking = onWake(() => this.redial("the machine slept"));
     try {
       const ending = await this.#shards.run();
       const final = ending === undefined ? undefined : this.#whyFinal(ending);
       if (final === undefined) return exits.clean;
-      this.#log.event({ event: "error", code: final.code, message: final.message });
+      this.#report({ event: "error", code: final.code, message: final.message });
       return final.exit;
     } finally {
       stopLooking();
@@ -119,12 +134,7 @@ export class Agent {
     this.#draining = true;
     const inFlight = this.#shards.streams;
     const { graceMs } = this.#config;
-    this.#log.event({ event: "draining", inFlight });
-    if (inFlight > 0) {
-      this.#log.say(
-        `draining: ${requests(inFlight)} in flight, up to ${showMs(graceMs)} (Ctrl-C again to stop now)`,
-      );
-    }
+    this.#report({ event: "draining", inFlight, graceMs });
     const deadlineMs = performance.now() + graceMs;
     this.#drained = this.#shards.drain(deadlineMs, "the agent is shutting down");
   }
@@ -147,33 +157,21 @@ export class Agent {
     const of = ofShard(shard);
     if (resumed) {
       const { streams } = session;
-      this.#log.event({ event: "resumed", ...of, session: session.id, streams });
-      this.#log.say(
-        `connected again, rtt ${showMs(rttMs)}, ${requests(streams)} in flight went on`,
-      );
+      this.#report({ event: "resumed", ...of, session: session.id, streams, rttMs });
       return;
     }
-    this.#log.event({ event: "connected", ...of, url, service, session: session.id, rttMs });
-    if (this.#connectedBefore.has(shard)) {
-      this.#log.say(`connected again, rtt ${showMs(rttMs)}`);
-      return;
-    }
+    const again = this.#connectedBefore.has(shard);
     this.#connectedBefore.add(shard);
-    if (shard > 0) return;
-    this.#firstConnected.resolve();
-    this.#log.url(url);
-    this.#log.field("Public", url);
-    this.#log.field("Origin", origin.label + basePath);
-    this.#log.say(`connected, rtt ${showMs(rttMs)}, up to ${concurrency} requests at once`);
-    this.#log.note(
-      `Everyone whom the edge lets through reaches ${origin.label}; without VISITORS=token that is everyone who knows the URL.`,
-    );
+    const what = { url, service, session: session.id, rttMs };
+    const where = { origin: origin.label + basePath, concurrency };
+    this.#report({ event: "connected", ...of, ...what, ...where, again });
+    if (shard === 0) this.#firstConnected.resolve();
   }
 
   /** The edge sends no more requests. */
   #dismissed(code: ErrorCode): void {
     if (code !== "replaced") return;
-    this.#log.say("another agent has taken over with --replace");
+    this.#report({ event: "replaced" });
     this.drain();
   }
 
@@ -230,10 +228,6 @@ function ofShard(shard: number): { readonly shard?: number } {
 
 function sentence(says: string): string {
   return `${says.charAt(0).toUpperCase()}${says.slice(1)}.`;
-}
-
-function requests(count: number): string {
-  return count === 1 ? "1 request" : `${count} requests`;
 }
 
 /** What a `disconnected` event says. */

@@ -5,29 +5,12 @@
  */
 import "./young-heap.ts";
 import { Command, CommanderError, Option } from "commander";
-import type { Agent } from "./agent.ts";
-import { BatchedSink } from "./batched-sink.ts";
+import { BatchedSink } from "./terminal/batched-sink.ts";
 import { PROTOCOL } from "../codec/limits.ts";
-import {
-  type ConnectConfig,
-  connectConfig,
-  edgeConfig,
-  type Given,
-  type GivenValues,
-  isOn,
-  publicUrl,
-  socketUrl,
-  tokenConfig,
-} from "./config.ts";
-import { Log } from "./log.ts";
-import { checkSecret, readSecret, surroundings } from "./secret.ts";
-import { onSignals } from "./signals.ts";
+import { type Given, type GivenValues, isOn } from "./config/config.ts";
+import { Log } from "./terminal/log.ts";
 import { VERSION } from "./software.ts";
-import { type ExitCode, exits, UsageError } from "./usage.ts";
-import type { Edge } from "./workerd.ts";
-
-/** How long a command may take to end when we cannot go on. */
-const STOP_WITHIN_MS = 5000;
+import { exits, UsageError } from "./config/usage.ts";
 
 /** A flag and its environment variable. */
 function option(flags: string, variable: string, description: string): Option {
@@ -157,7 +140,9 @@ program
     ),
   )
   .addOption(json())
-  .action((_operands, _options, command: Command) => finish(command, connect));
+  .action((_operands, _options, command: Command) =>
+    finish(command, async () => (await import("./commands/connect.ts")).connect),
+  );
 
 program
   .command("edge")
@@ -215,7 +200,9 @@ program
     ),
   )
   .addOption(json())
-  .action((_options, command: Command) => finish(command, edge));
+  .action((_options, command: Command) =>
+    finish(command, async () => (await import("./commands/edge.ts")).edge),
+  );
 
 program
   .command("token")
@@ -232,12 +219,14 @@ program
       "the edge's secret; - is stdin (or set TUNNEL_SECRET)",
     ),
   )
-  .action((_options, command: Command) => finish(command, token));
+  .action((_options, command: Command) =>
+    finish(command, async () => (await import("./commands/token.ts")).token),
+  );
 
 /** The exit code is one of ours, or that of a command that we ran. */
 type Run = (given: GivenValues, log: Log, operands: readonly string[]) => Promise<number>;
 
-async function finish(command: Command, run: Run): Promise<void> {
+async function finish(command: Command, load: () => Promise<Run>): Promise<void> {
   const given = givenOf(command);
   const log = new Log({
     json: isOn(given["json"]),
@@ -246,6 +235,7 @@ async function finish(command: Command, run: Run): Promise<void> {
     now: Date.now,
   });
   try {
+    const run = await load();
     process.exit(await run(given, log, command.args));
   } catch (error) {
     const usage = error instanceof UsageError;
@@ -273,215 +263,6 @@ function givenOf(command: Command): GivenValues {
     }
   }
   return given;
-}
-
-async function connect(given: GivenValues, log: Log, operands: readonly string[]): Promise<number> {
-  const command = commandOf(operands, process.argv);
-  const { readConfigFile, servicesOf } = await import("./config-file.ts");
-  const file = await readConfigFile(given["config"], process.cwd());
-  if (file !== undefined) log.note(`configuration: ${file.path}`);
-  const services = file === undefined ? [given] : servicesOf(file, given);
-  const several = services.length > 1;
-  if (several && (process.env["AGENT_TOKEN"] ?? "") !== "") {
-    throw new UsageError(
-      "AGENT_TOKEN is for one service, and there are several: give each its tokenFile, or say which with --service.",
-    );
-  }
-  if (command !== undefined) {
-    const [values] = services;
-    if (values === undefined || several) {
-      throw new UsageError(
-        "A command is the server of one service, and there are several: say which with --service.",
-      );
-    }
-    return develop(command, values, log);
-  }
-  const wanted: { readonly config: ConnectConfig; readonly token: string }[] = [];
-  for (const values of services) {
-    const config = connectConfig(values);
-    wanted.push({ config, token: await agentToken(config, values, log) });
-  }
-  for (const { config } of wanted) log.live(`connecting to ${socketUrl(config).href}`);
-  const { Agent } = await import("./agent.ts");
-  const width = several ? Math.max(...wanted.map(({ config }) => config.service.length)) : 0;
-  const agents = wanted.map(({ config, token }) => {
-    const { service } = config;
-    return new Agent(config, token, log.of(service, several ? service.padEnd(width) : ""));
-  });
-  process.on("SIGHUP", () => {
-    for (const agent of agents) agent.redial("asked to dial again");
-  });
-  onSignals(
-    () => {
-      for (const agent of agents) agent.drain();
-    },
-    () => {
-      for (const agent of agents) agent.stop();
-    },
-  );
-  // A service that cannot go on is no reason to end the others.
-  const codes = await Promise.all(agents.map((agent) => agent.run()));
-  return codes.find((code) => code !== exits.clean) ?? exits.clean;
-}
-
-/** What follows `--`: whatever else is no flag is a mistake, and no command. */
-function commandOf(
-  operands: readonly string[],
-  argv: readonly string[],
-): readonly [string, ...string[]] | undefined {
-  const mark = argv.indexOf("--");
-  const behind = mark === -1 ? [] : argv.slice(mark + 1);
-  if (operands.length > behind.length) {
-    throw new UsageError(
-      `"${operands[0] ?? ""}" is no flag. A command that starts the server goes behind --, as in \`agent connect -- npm run dev\`.`,
-    );
-  }
-  const [program, ...parameters] = behind;
-  if (program !== undefined) return [program, ...parameters];
-  if (mark !== -1) throw new UsageError("Behind -- the command is missing that starts the server.");
-  return undefined;
-}
-
-/** Starts the command and serves what it serves; both end together, and its exit code is ours. */
-async function develop(
-  command: readonly [string, ...string[]],
-  values: GivenValues,
-  log: Log,
-): Promise<number> {
-  const { port, origin, ...rest } = values;
-  if (origin !== undefined && port === undefined) {
-    throw new UsageError(
-      `${origin.from} and a command say two different things: the command's server is the origin. Give its --port if it cannot be found.`,
-    );
-  }
-  // Where it listens will be known later; everything else is checked before it starts.
-  const draft = connectConfig({ ...rest, port: port ?? { text: "1", from: "--port", flag: true } });
-  const token = await agentToken(draft, rest, log);
-  const { DevServer } = await import("./dev-server.ts");
-  const server = new DevServer({
-    command,
-    port: port === undefined ? undefined : Number(port.text),
-    publicUrl: publicUrl(draft),
-    output: process.stderr,
-    environment: process.env,
-  });
-  let agent: Agent | undefined;
-  let asked = false;
-  onSignals(
-    (signal) => {
-      asked = true;
-      agent?.drain();
-      server.end(signal, draft.graceMs);
-    },
-    () => {
-      agent?.stop();
-      server.kill();
-    },
-  );
-  log.say(`started ${server.name}; SLUICE_URL is ${publicUrl(draft)}`);
-  try {
-    const address = await server.listening();
-    if (address === undefined) {
-      const code = await server.ended;
-      if (asked) return code;
-      const message = `"${server.name}" ended with exit code ${code} before it listened.`;
-      log.event({ event: "error", code: "command-ended", message });
-      return code === 0 ? exits.runtime : code;
-    }
-    const text = `${address.scheme}://localhost:${address.port}`;
-    const config = connectConfig({ ...rest, origin: { text, from: server.name, flag: true } });
-    log.live(`${server.name} listens on ${text}; connecting to ${socketUrl(config).href}`);
-    const module = await import("./agent.ts");
-    const running = new module.Agent(config, token, log);
-    agent = running;
-    process.on("SIGHUP", () => running.redial("asked to dial again"));
-    void server.ended.then((code) => {
-      if (!asked) log.say(`${server.name} ended with exit code ${code}`);
-      running.drain();
-    });
-    const code = await running.run();
-    if (!asked) server.end("SIGTERM", draft.graceMs);
-    const its = await server.ended;
-    return code === exits.clean ? its : code;
-  } catch (error) {
-    server.end("SIGTERM", STOP_WITHIN_MS);
-    await server.ended.catch(() => {});
-    throw error;
-  }
-}
-
-async function agentToken(config: ConnectConfig, given: GivenValues, log: Log): Promise<string> {
-  const secret = await readSecret(
-    { what: "token", ...fileOf(given["tokenFile"], "AGENT_TOKEN") },
-    surroundings(log),
-  );
-  if (secret === undefined) {
-    throw new UsageError(
-      `A token is missing for "${config.service}": give --token-file, or set AGENT_TOKEN. Whoever has the edge's secret makes one with \`agent token\`.`,
-    );
-  }
-  if (!/^[\x21-\x7e]+$/.test(secret)) {
-    throw new UsageError("The token must be one word, as `agent token` prints it.");
-  }
-  return secret;
-}
-
-async function edge(given: GivenValues, log: Log): Promise<ExitCode> {
-  const config = edgeConfig(given);
-  let running: Edge | undefined;
-  const stop = (): void => {
-    // What is not there yet goes with the process.
-    if (running === undefined) process.exit(exits.clean);
-    void running.stop();
-  };
-  onSignals(stop, stop);
-  const { edgeSecret } = await import("./edge-secret.ts");
-  const secret = await edgeSecret(config, fileOf(given["secretFile"], "TUNNEL_SECRET"), log);
-  log.live("starting the edge");
-  const { startEdge } = await import("./workerd.ts");
-  running = await startEdge(config, secret);
-  const { url, ended } = running;
-  log.event({ event: "listening", url });
-  log.url(url);
-  log.field("Edge", url);
-  const hosts =
-    config.domain === undefined
-      ? ""
-      : ` and http://<service>.${config.domain}:${new URL(url).port}/`;
-  log.say(`listening; services are at ${url}/send/<service>/${hosts}`);
-  await ended;
-  return exits.clean;
-}
-
-async function token(given: GivenValues, log: Log): Promise<ExitCode> {
-  const config = tokenConfig(given);
-  const secret = await readSecret(
-    { what: "secret", ...fileOf(given["secretFile"], "TUNNEL_SECRET") },
-    surroundings(log),
-  );
-  if (secret === undefined) {
-    throw new UsageError("The edge's secret is missing: give --secret-file, or set TUNNEL_SECRET.");
-  }
-  checkSecret(secret);
-  const { signToken } = await import("./token.ts");
-  const { service, role, expiresMs } = config;
-  const nowMs = Date.now();
-  const signed = await signToken({ service, role, nowMs, expiresMs: nowMs + expiresMs }, secret);
-  process.stdout.write(`${signed}\n`);
-  return exits.clean;
-}
-
-/** A file that a flag names, then the variable with the secret itself, then a file that a variable names. */
-function fileOf(
-  given: Given | undefined,
-  variable: string,
-): { file: string | undefined; flag: string; variable: string } {
-  const shadowed = given?.flag === false && (process.env[variable] ?? "") !== "";
-  return {
-    file: shadowed ? undefined : given?.text,
-    flag: given?.from ?? "",
-    variable,
-  };
 }
 
 /** A reader that went away (`agent … | head`) is no reason to drop the tunnel. */

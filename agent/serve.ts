@@ -7,8 +7,9 @@
 import PQueue from "p-queue";
 import { errors, type TunnelError } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
-import type { Outcome } from "./answer.ts";
-import type { RequestEvent } from "./log.ts";
+import type { Outcome } from "./origin/answer.ts";
+import type { RequestEvent } from "./events.ts";
+import type { ExchangeWatch, Watch } from "./watch.ts";
 
 /** One exchange being replayed at the origin. */
 export interface Replay {
@@ -21,10 +22,12 @@ export interface Replay {
 }
 
 export interface ServeOptions {
-  readonly origin: { replay(exchange: Exchange): Replay };
+  readonly origin: { replay(exchange: Exchange, watch: ExchangeWatch | undefined): Replay };
   readonly concurrency: number;
   /** Called once for each exchange, when it has ended. */
   readonly finished: (request: RequestEvent) => void;
+  /** Who looks. */
+  readonly watch?: Watch;
 }
 
 export class Serve {
@@ -45,6 +48,7 @@ export class Serve {
   accept(exchange: Exchange): void {
     const startedMs = performance.now();
     const waiting = new AbortController();
+    const watch = this.#options.watch?.opened(exchange);
     let replay: Replay | undefined;
     let cancelled: TunnelError | undefined;
     exchange.onCancel = (error) => {
@@ -59,10 +63,11 @@ export class Serve {
       // The rest of the message that opened the exchange may hold its whole body: let the session read it first.
       await Promise.resolve();
       if (cancelled !== undefined) {
-        report(unserved(cancelled));
+        giveUp(cancelled);
         return;
       }
-      replay = this.#options.origin.replay(exchange);
+      watch?.started?.();
+      replay = this.#options.origin.replay(exchange, watch);
       void replay.done.then(report);
       await replay.released;
     };
@@ -81,9 +86,14 @@ export class Serve {
         ...(reason === undefined ? {} : { reason }),
       });
     };
+    const giveUp = (error: TunnelError): void => {
+      const outcome = unserved(error);
+      watch?.ended(outcome);
+      report(outcome);
+    };
     this.#queue.add(run, { signal: waiting.signal }).catch((error: unknown) => {
       if (cancelled === undefined) throw error;
-      report(unserved(cancelled));
+      giveUp(cancelled);
     });
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Asked to end: the first signal asks for an orderly end, the second ends the process.
  */
-import { type ExitCode, exits } from "./usage.ts";
+import { type ExitCode, exits } from "./config/usage.ts";
 
 /** How often we look whether npm is still there: nobody waits longer than this for us to notice. */
 const PARENT_CHECK_MS = 200;

@@ -194,6 +194,11 @@ export class OutgoingBody<Owner = unknown> {
     return this.#stream.outbox.queuedBytes;
   }
 
+  /** Bytes that the peer lets us send beyond what has left: the window, as far as it is open. */
+  get creditBytes(): number {
+    return this.#stream.outbox.credit.bytes;
+  }
+
   /**
    * Resolves when more may be written: the queue is half empty, and the peer has given credit for more than is in it. One waiter at a time.
    * @throws TunnelError (as rejection) that ended the stream.

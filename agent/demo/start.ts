@@ -6,14 +6,14 @@ import "../young-heap.ts";
 import { randomBytes } from "node:crypto";
 import { get } from "node:http";
 import { Command, CommanderError, Option } from "commander";
-import { BatchedSink } from "../batched-sink.ts";
+import { BatchedSink } from "../terminal/batched-sink.ts";
 import { Agent } from "../agent.ts";
-import { connectConfig, type EdgeConfig, edgeConfig } from "../config.ts";
-import { Log } from "../log.ts";
+import { connectConfig, type EdgeConfig, edgeConfig } from "../config/config.ts";
+import { Log } from "../terminal/log.ts";
 import { onSignals } from "../signals.ts";
-import { signToken } from "../token.ts";
-import { type ExitCode, exits, UsageError } from "../usage.ts";
-import { type Edge, EdgeError, startEdge } from "../workerd.ts";
+import { signToken } from "../edge-here/token.ts";
+import { type ExitCode, exits, UsageError } from "../config/usage.ts";
+import { type Edge, EdgeError, startEdge } from "../edge-here/workerd.ts";
 import { startDemoOrigin } from "./origin.ts";
 
 const SERVICE = "demo";
@@ -49,7 +49,7 @@ async function start(wanted: EdgeConfig, log: Log): Promise<ExitCode> {
     port: { text: String(origin.port), from: "--port", flag: true },
     grace: { text: GRACE, from: "--grace", flag: true },
   });
-  agent = new Agent(config, token, log);
+  agent = new Agent({ config, token, report: (event) => log.event(event) });
   const exit = agent.run();
   // Whichever part ends first ends the others.
   const edgeDied = edge.ended.then(

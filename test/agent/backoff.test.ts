@@ -8,7 +8,7 @@ import {
   retryAfterMs,
   URGENT_CAP_MS,
   type Wait,
-} from "../../agent/backoff.ts";
+} from "../../agent/connection/backoff.ts";
 
 const idle: Wait = { attempt: 0, busy: false, urgent: false, retryAfterMs: 0 };
 const waits = fc.record({

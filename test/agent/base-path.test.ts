@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isBasePath, withBase } from "../../agent/base-path.ts";
+import { isBasePath, withBase } from "../../agent/origin/base-path.ts";
 
 test.each([
   ["/graphql", "/", "/graphql"],

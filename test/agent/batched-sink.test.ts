@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { BatchedSink } from "../../agent/batched-sink.ts";
+import { BatchedSink } from "../../agent/terminal/batched-sink.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

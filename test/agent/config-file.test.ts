@@ -3,9 +3,9 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { connectConfig, type Given, type GivenValues } from "../../agent/config.ts";
-import { parseConfigFile, readConfigFile, servicesOf } from "../../agent/config-file.ts";
-import { UsageError } from "../../agent/usage.ts";
+import { connectConfig, type Given, type GivenValues } from "../../agent/config/config.ts";
+import { parseConfigFile, readConfigFile, servicesOf } from "../../agent/config/config-file.ts";
+import { UsageError } from "../../agent/config/usage.ts";
 
 let directory = "";
 beforeAll(async () => {

@@ -8,8 +8,8 @@ import {
   publicUrl,
   socketUrl,
   tokenConfig,
-} from "../../agent/config.ts";
-import { UsageError } from "../../agent/usage.ts";
+} from "../../agent/config/config.ts";
+import { UsageError } from "../../agent/config/usage.ts";
 
 function flag(text: string, from = "--flag"): Given {
   return { text, from, flag: true };

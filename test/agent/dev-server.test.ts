@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { DevServer, type DevServerOptions } from "../../agent/dev-server.ts";
+import { DevServer, type DevServerOptions } from "../../agent/dev-server/dev-server.ts";
 import type { Exchange } from "../../codec/exchange.ts";
 import { alive, procfs } from "../support/memory.ts";
 import { Program, type ProgramOptions } from "../support/program.ts";

@@ -4,7 +4,7 @@ import { createServer as createHttpServer } from "node:http";
 import { createServer, type Socket } from "node:net";
 import { afterEach, expect, test, vi } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
-import { Dial, type DialOptions, type Ending } from "../../agent/dial.ts";
+import { Dial, type DialOptions, type Ending } from "../../agent/connection/dial.ts";
 import { SOFTWARE } from "../../agent/software.ts";
 import { Dialer, type DialerOptions } from "../../codec/dialer.ts";
 import type { Exchange } from "../../codec/exchange.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { durationMs, showBytes, showMs } from "../../agent/duration.ts";
+import { durationMs, showBytes, showMs } from "../../agent/config/duration.ts";
 
 test("a time is a whole number with a unit, and a bare number means seconds", () => {
   const given = ["500ms", "30s", "30", "10m", "12h", "90d", "0"];

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { faultReason } from "../../agent/fault.ts";
+import { faultReason } from "../../agent/origin/fault.ts";
 
 const error = (message: string, code?: string): Error =>
   Object.assign(new Error(message), { code });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { fromWire, requestFields, toWire } from "../../agent/fields.ts";
+import { fromWire, requestFields, toWire } from "../../agent/origin/fields.ts";
 
 test("text goes out as its UTF-8 bytes and comes back as it was", () => {
   expect(toWire("plain")).toBe("plain");

@@ -1,7 +1,7 @@
 /** Where an origin's redirects lead a visitor. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Place, prefixOf, relocate, relocated } from "../../agent/location.ts";
+import { type Place, prefixOf, relocate, relocated } from "../../agent/origin/location.ts";
 
 const prefixed: Place = {
   prefix: "/send/shop",

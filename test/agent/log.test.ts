@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { Log, type RequestEvent } from "../../agent/log.ts";
+import type { RequestEvent } from "../../agent/events.ts";
+import { Log } from "../../agent/terminal/log.ts";
 
 class Paper {
   readonly isTTY: boolean;
@@ -32,17 +33,17 @@ function open(json: boolean, isTTY = false): { log: Log; out: Paper; err: Paper 
 
 test("with --json every event is one line of JSON on stdout, its name and time first", () => {
   const { log, out } = open(true);
-  log.event({ event: "draining", inFlight: 3 });
+  log.event({ event: "draining", inFlight: 0, graceMs: 1000 });
   log.event(request);
   const [draining, finished, ...rest] = out.text.split("\n");
-  expect(draining).toBe('{"event":"draining","at":1000,"inFlight":3}');
+  expect(draining).toBe('{"event":"draining","at":1000,"inFlight":0,"graceMs":1000}');
   expect(JSON.parse(finished ?? "")).toEqual({ at: 1000, ...request });
   expect(rest).toEqual([""]);
 });
 
 test("without --json stdout has the URL and nothing else", () => {
   const { log, out, err } = open(false);
-  log.event({ event: "draining", inFlight: 3 });
+  log.event({ event: "draining", inFlight: 0, graceMs: 1000 });
   log.event(request);
   log.say("something");
   log.url("https://edge.example/send/shop/");
@@ -99,12 +100,14 @@ test("nothing but a terminal gets control sequences", () => {
 test("the log of one service says so in every event, and in every line when there are several", () => {
   const { log, out, err } = open(true);
   const [shop, api] = [log.of("shop", "shop"), log.of("api", "api ")];
-  shop.event({ event: "draining", inFlight: 3 });
+  shop.event({ event: "draining", inFlight: 0, graceMs: 1000 });
   api.event(request);
   api.say("something");
   log.of("alone", "").say("else");
   const [draining = "", finished = ""] = out.text.split("\n");
-  expect(draining).toBe('{"event":"draining","at":1000,"service":"shop","inFlight":3}');
+  expect(draining).toBe(
+    '{"event":"draining","at":1000,"service":"shop","inFlight":0,"graceMs":1000}',
+  );
   expect(JSON.parse(finished)).toEqual({ at: 1000, service: "api", ...request });
   expect(err.text).toMatch(/^api {3}.*\/products/);
   expect(err.text).toContain("\napi   something\nelse\n");

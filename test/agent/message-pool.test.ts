@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { MessagePool } from "../../agent/message-pool.ts";
+import { MessagePool } from "../../agent/connection/message-pool.ts";
 import { MAX_MESSAGE_BYTES, MESSAGE_TARGET_BYTES } from "../../codec/limits.ts";
 
 beforeEach(() => void vi.useFakeTimers());

@@ -1,8 +1,8 @@
 /** What becomes of an origin's answer: passed on as it is, or an error that says what was wrong. */
 import type { Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-import type { Answer } from "../../agent/answer.ts";
-import type { OriginOptions } from "../../agent/origin.ts";
+import type { Answer } from "../../agent/origin/answer.ts";
+import type { OriginOptions } from "../../agent/origin/origin.ts";
 import { TunnelError } from "../../codec/errors.ts";
 import type { Exchange } from "../../codec/exchange.ts";
 import { RawOrigin } from "../support/origin.ts";

@@ -5,8 +5,8 @@ import { connect, type AddressInfo, type ListenOptions, type Socket } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { ContinueFilter } from "../../agent/origin-socket.ts";
-import type { OriginOptions } from "../../agent/origin.ts";
+import { ContinueFilter } from "../../agent/origin/origin-socket.ts";
+import type { OriginOptions } from "../../agent/origin/origin.ts";
 import type { Exchange } from "../../codec/exchange.ts";
 import { RawOrigin } from "../support/origin.ts";
 import { readAll } from "./pair.ts";

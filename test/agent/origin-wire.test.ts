@@ -1,6 +1,6 @@
 /** What an origin receives, byte for byte. */
 import { afterEach, expect, test } from "vitest";
-import type { OriginOptions } from "../../agent/origin.ts";
+import type { OriginOptions } from "../../agent/origin/origin.ts";
 import type { RequestHead } from "../../codec/frame.ts";
 import { RawOrigin } from "../support/origin.ts";
 import { Watch } from "../support/until.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Patience, WINDOW_MS } from "../../agent/patience.ts";
+import { Patience, WINDOW_MS } from "../../agent/origin/patience.ts";
 
 test("an origin that refuses is tried every 100 ms until the window is over", () => {
   const patience = new Patience();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { localAddresses, PrintedUrls } from "../../agent/printed-url.ts";
+import { localAddresses, PrintedUrls } from "../../agent/dev-server/printed-url.ts";
 
 describe("a line of output", () => {
   test.each<[string, string, [string, number][]]>([

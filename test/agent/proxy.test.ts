@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { proxyFor } from "../../agent/proxy.ts";
+import { proxyFor } from "../../agent/connection/proxy.ts";
 
 const edge = new URL("https://edge.corp.example");
 const proxy = "http://proxy.example:3128";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { whyRefused } from "../../agent/refused-token.ts";
-import { signToken } from "../../agent/token.ts";
+import { whyRefused } from "../../agent/connection/refused-token.ts";
+import { signToken } from "../../agent/edge-here/token.ts";
 
 const nowMs = Date.parse("2026-11-24T06:00:00Z");
 

@@ -2,9 +2,10 @@
  * An agent in the test's own process, as `agent connect --json` runs it: what it says, and how it ends.
  */
 import { Agent } from "../../agent/agent.ts";
-import { connectConfig } from "../../agent/config.ts";
-import { type AgentEvent, Log } from "../../agent/log.ts";
-import type { ExitCode } from "../../agent/usage.ts";
+import { connectConfig } from "../../agent/config/config.ts";
+import type { AgentEvent } from "../../agent/events.ts";
+import { Log } from "../../agent/terminal/log.ts";
+import type { ExitCode } from "../../agent/config/usage.ts";
 import { Watch } from "../support/until.ts";
 
 export interface RunFlags {
@@ -43,7 +44,7 @@ export class Run {
       stderr: { write: () => {} },
       now: Date.now,
     });
-    this.agent = new Agent(config, "a.token", log);
+    this.agent = new Agent({ config, token: "a.token", report: (event) => log.event(event) });
     this.exit = this.agent.run();
   }
 

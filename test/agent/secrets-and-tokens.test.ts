@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { jwtVerify } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { checkSecret, readSecret, type Surroundings } from "../../agent/secret.ts";
-import { signToken } from "../../agent/token.ts";
-import { UsageError } from "../../agent/usage.ts";
+import { checkSecret, readSecret, type Surroundings } from "../../agent/config/secret.ts";
+import { signToken } from "../../agent/edge-here/token.ts";
+import { UsageError } from "../../agent/config/usage.ts";
 
 let directory = "";
 beforeAll(async () => {

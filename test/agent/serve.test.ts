@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import type { Outcome } from "../../agent/answer.ts";
+import type { Outcome } from "../../agent/origin/answer.ts";
 import { Serve } from "../../agent/serve.ts";
 import { Origin, type Received } from "../support/origin.ts";
 import { poll, Watch } from "../support/until.ts";

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, globalAgent } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { shardCount } from "../../agent/shard-count.ts";
+import { shardCount } from "../../agent/connection/shard-count.ts";
 import { Origin } from "../support/origin.ts";
 import { poll, within } from "../support/until.ts";
 import { type Caller, FakeEdge } from "./fake-edge.ts";

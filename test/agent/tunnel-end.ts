@@ -1,8 +1,8 @@
 /**
  * The agent's end of a tunnel without a network: a `Pair` whose exchanges are served by `Serve` and `Origin`.
  */
-import { Origin, type OriginOptions } from "../../agent/origin.ts";
-import type { RequestEvent } from "../../agent/log.ts";
+import { Origin, type OriginOptions } from "../../agent/origin/origin.ts";
+import type { RequestEvent } from "../../agent/events.ts";
 import { Serve } from "../../agent/serve.ts";
 import type { Exchange } from "../../codec/exchange.ts";
 import type { RequestHead } from "../../codec/frame.ts";

@@ -1,5 +1,5 @@
 /**
- * An agent's process: a real dialer, and around it what `agent/connection.ts` does: dials, dials again, looks after a
+ * An agent's process: a real dialer, and around it what `agent/connection/connection.ts` does: dials, dials again, looks after a
  * silent edge, drains, ends.
  */
 import { Budget } from "../../codec/budget.ts";
@@ -14,7 +14,7 @@ import { Origin } from "./origin.ts";
 import { SimulatedPlatform } from "./platform.ts";
 import type { World } from "./world.ts";
 
-/** As in `agent/dial.ts`. */
+/** As in `agent/connection/dial.ts`. */
 const LOOK_MS = 5000;
 const HELLO_WITHIN_MS = 10_000;
 /** How long a draining agent waits for what is in flight, and how often it looks. */

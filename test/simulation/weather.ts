@@ -10,7 +10,7 @@ import type { Setting } from "./setting.ts";
 
 type Fault = (setting: Setting, agent: Agent) => void;
 
-/** How late an end may notice a dead socket so that the other's grace is not over: see `agent/dial.ts`, pings while busy. */
+/** How late an end may notice a dead socket so that the other's grace is not over: see `agent/connection/dial.ts`, pings while busy. */
 const NOTICED_MS = 8000;
 
 const gentle: Record<string, Fault> = {

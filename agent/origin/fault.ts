@@ -1,6 +1,6 @@
 /** Which error of the table an HTTP client's error is, and what to tell the person who reads the agent's log. */
-import type { ErrorCode } from "../codec/errors.ts";
-import { MAX_NOTE_CHARS } from "../codec/limits.ts";
+import type { ErrorCode } from "../../codec/errors.ts";
+import { MAX_NOTE_CHARS } from "../../codec/limits.ts";
 
 /** What an HTTP client reports; most come with a code. */
 export type ClientError = Error & { readonly code?: string };

@@ -6,10 +6,10 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Exchange } from "../codec/exchange.ts";
+import type { Exchange } from "../../codec/exchange.ts";
 import type { Answer } from "./answer.ts";
 import type { Call } from "./call.ts";
-import type { OriginAddress } from "./config.ts";
+import type { OriginAddress } from "../config/config.ts";
 import { faultReason } from "./fault.ts";
 import { fieldsFromWire, fromWire, requestFields } from "./fields.ts";
 import type { OriginTls } from "./origin-tls.ts";
@@ -80,7 +80,7 @@ function acceptOf(key: string): string {
 async function pump({ incoming }: Exchange, socket: Duplex, answer: Answer): Promise<void> {
   try {
     for await (const chunk of incoming) {
-      answer.bytesIn += chunk.length;
+      answer.asked(chunk);
       if (!socket.write(chunk)) await drained(socket);
     }
     answer.sent = true;

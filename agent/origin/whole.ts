@@ -6,11 +6,11 @@
  * answer would wait for ever.
  */
 import { Pool, type Dispatcher } from "undici";
-import type { Exchange } from "../codec/exchange.ts";
-import { MAX_HEAD_BYTES } from "../codec/limits.ts";
+import type { Exchange } from "../../codec/exchange.ts";
+import { MAX_HEAD_BYTES } from "../../codec/limits.ts";
 import { type Answer, CONNECT_TIMEOUT_MS } from "./answer.ts";
 import type { Call } from "./call.ts";
-import type { OriginAddress } from "./config.ts";
+import type { OriginAddress } from "../config/config.ts";
 import { fieldsFromWire, requestFields } from "./fields.ts";
 import { createConnector } from "./origin-socket.ts";
 import type { OriginTls } from "./origin-tls.ts";
@@ -61,23 +61,26 @@ export function sendWhole(pool: Pool, call: Call, body: Buffer | undefined): voi
   const headers = requestFields(request, host);
   // With a body undici repeats the header itself; without one it says `Content-Length: 0` where the method asks for it.
   if (body !== undefined) headers.push("content-length", String(body.length));
-  answer.bytesIn = body?.length ?? 0;
   // undici writes head and body at once.
   answer.sent = true;
-  pool.dispatch({ method: request.method, path, headers, body: body ?? null }, new Handler(answer));
+  const handler = new Handler(answer, body);
+  pool.dispatch({ method: request.method, path, headers, body: body ?? null }, handler);
 }
 
 /** undici's view of an `Answer`. */
 class Handler implements Dispatcher.DispatchHandler {
   readonly #answer: Answer;
+  readonly #body: Buffer | undefined;
 
-  constructor(answer: Answer) {
+  constructor(answer: Answer, body: Buffer | undefined) {
     this.#answer = answer;
+    this.#body = body;
   }
 
   /** Called when a connection is there and before anything is written to it. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#answer.connect();
+    if (this.#body !== undefined) this.#answer.asked(this.#body);
     this.#answer.attach({
       pause: () => controller.pause(),
       resume: () => controller.resume(),

@@ -1,5 +1,5 @@
 /** One request to the origin, as every client sends it. */
-import type { Exchange } from "../codec/exchange.ts";
+import type { Exchange } from "../../codec/exchange.ts";
 import type { Answer } from "./answer.ts";
 
 export interface Call {

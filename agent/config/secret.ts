@@ -5,6 +5,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
+import type { Given } from "./config.ts";
 import { UsageError } from "./usage.ts";
 
 /** The shortest secret that may sign tokens: 32 characters of hex are 128 bits, beyond guessing. */
@@ -77,4 +78,17 @@ export function checkSecret(secret: string): string {
     `The secret has ${secret.length} characters; it needs at least ${MIN_SECRET_CHARS}, or it can be guessed. ` +
       "Make one with `openssl rand -hex 32`.",
   );
+}
+
+/** A file that a flag names, then the variable with the secret itself, then a file that a variable names. */
+export function secretSource(
+  given: Given | undefined,
+  variable: string,
+): { file: string | undefined; flag: string; variable: string } {
+  const shadowed = given?.flag === false && (process.env[variable] ?? "") !== "";
+  return {
+    file: shadowed ? undefined : given?.text,
+    flag: given?.from ?? "",
+    variable,
+  };
 }

@@ -4,8 +4,8 @@
  * Both HTTP clients write strings as latin1, one byte a char, and give back bytes or latin1 strings.
  */
 import { isUtf8 } from "node:buffer";
-import type { HeaderList, RequestHead } from "../codec/frame.ts";
-import { crossing } from "../codec/headers.ts";
+import type { HeaderList, RequestHead } from "../../codec/frame.ts";
+import { crossing } from "../../codec/headers.ts";
 
 // oxlint-disable-next-line no-control-regex -- everything but ASCII is the point
 const beyondAscii = /[^\0-\x7f]/;

@@ -6,7 +6,7 @@ import { Agent as HttpAgent, type ClientRequestArgs } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { readCertificates } from "./pem.ts";
+import { readCertificates } from "../config/pem.ts";
 import { type Proxy, proxyFor } from "./proxy.ts";
 import { Trust } from "./trust.ts";
 import { tunnelThrough } from "./tunnel.ts";

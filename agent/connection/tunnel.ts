@@ -3,9 +3,9 @@ import { type IncomingMessage, request } from "node:http";
 import { request as secureRequest } from "node:https";
 import { isIP, type Socket } from "node:net";
 import { getCACertificates } from "node:tls";
-import { isHeaderValue } from "../codec/headers.ts";
+import { isHeaderValue } from "../../codec/headers.ts";
 import type { Proxy } from "./proxy.ts";
-import { SOFTWARE } from "./software.ts";
+import { SOFTWARE } from "../software.ts";
 import { ProxyUnauthorized, Unreachable } from "./unreachable.ts";
 
 /** How much of a refusal is read: enough for the title of a page. */

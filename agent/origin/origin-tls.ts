@@ -1,6 +1,6 @@
 /** Whose word for an `https://` origin is taken: Node's authorities, one of your own, or anybody's. */
 import { isIP } from "node:net";
-import { readCertificates } from "./pem.ts";
+import { readCertificates } from "../config/pem.ts";
 
 /** What every TLS connection to the origin is opened with. */
 export interface OriginTls {

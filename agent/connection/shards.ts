@@ -3,8 +3,8 @@
  *
  * A connection that is one too many finishes what it has; new ones come a few at a time. The first shard is always there.
  */
-import { Budget } from "../codec/budget.ts";
-import type { Session } from "../codec/session.ts";
+import { Budget } from "../../codec/budget.ts";
+import type { Session } from "../../codec/session.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import type { Ending } from "./dial.ts";
 

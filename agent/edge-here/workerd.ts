@@ -12,9 +12,9 @@ import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import * as v from "valibot";
-import type { EdgeConfig } from "./config.ts";
+import type { EdgeConfig } from "../config/config.ts";
 import { temporaryDirectory } from "./temporary.ts";
-import { UsageError } from "./usage.ts";
+import { UsageError } from "../config/usage.ts";
 
 /** From start to listening takes workerd some 20 ms, and a busy machine many times that. */
 const START_TIMEOUT_MS = 30_000;
@@ -198,7 +198,7 @@ function keepLines(child: ChildProcess): () => string {
 async function bundle(outfile: string): Promise<void> {
   const { build } = await development("esbuild", () => import("esbuild"));
   await build({
-    entryPoints: [fileURLToPath(new URL("../edge/worker.ts", import.meta.url))],
+    entryPoints: [fileURLToPath(new URL("../../edge/worker.ts", import.meta.url))],
     outfile,
     bundle: true,
     format: "esm",
@@ -235,7 +235,7 @@ async function development<T>(name: string, load: () => T | Promise<T>): Promise
 
 async function capnp(config: EdgeConfig): Promise<string> {
   const { host, port, domain, visitors, graceMs, shards } = config;
-  const wrangler = await readFile(new URL("../wrangler.toml", import.meta.url), "utf8");
+  const wrangler = await readFile(new URL("../../wrangler.toml", import.meta.url), "utf8");
   const date = /^compatibility_date = (".*")$/m.exec(wrangler)?.[1];
   const flags = /^compatibility_flags = (\[.*\])$/m.exec(wrangler)?.[1] ?? "[]";
   if (date === undefined) throw new UsageError("wrangler.toml has no compatibility_date.");

@@ -5,11 +5,11 @@
  */
 import type { Agent as HttpAgent } from "node:http";
 import type { Pool } from "undici";
-import type { Exchange } from "../codec/exchange.ts";
+import type { Exchange } from "../../codec/exchange.ts";
 import { Answer, type Retry } from "./answer.ts";
 import { withBase } from "./base-path.ts";
 import type { Call } from "./call.ts";
-import type { OriginAddress } from "./config.ts";
+import type { OriginAddress } from "../config/config.ts";
 import { type ClientError, hasOtherProtocols, isAbsent } from "./fault.ts";
 import { Http2 } from "./http2.ts";
 import { lastValue, type Place, prefixOf, relocated } from "./location.ts";
@@ -17,6 +17,7 @@ import { lastWordsOf } from "./origin-socket.ts";
 import type { OriginTls } from "./origin-tls.ts";
 import { Patience } from "./patience.ts";
 import { createAgent, sendStreaming } from "./streaming.ts";
+import type { ExchangeWatch } from "../watch.ts";
 import { sendUpgrade } from "./upgrade.ts";
 import { createPool, isWhole, sendWhole, wholeBody } from "./whole.ts";
 
@@ -57,7 +58,7 @@ export class Origin {
   }
 
   /** Starts one exchange. Call `cancel` of what it returns when nobody waits for the answer any more. */
-  replay(exchange: Exchange): Answer {
+  replay(exchange: Exchange, watch?: ExchangeWatch): Answer {
     const { basePath, rewriteLocation, timeoutMs } = this.#options;
     const { request } = exchange;
     const path = withBase(basePath, request.path);
@@ -88,6 +89,7 @@ export class Origin {
       rewrite: (fields) =>
         rewriteLocation ? relocated(fields, () => this.#place(exchange)) : fields,
       again,
+      watch,
     });
     const call: Call = { exchange, path: path ?? "", host: this.#host, answer };
     const send = (): void => this.#send(call, whole, body);

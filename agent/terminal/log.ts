@@ -5,51 +5,8 @@
  * Nothing here decides anything, and no secret ever comes here.
  */
 import { styleText } from "node:util";
-import type { ErrorCode } from "../codec/errors.ts";
-import { showBytes, showMs } from "./duration.ts";
-
-/** How a request ended: well, or with a code of the error table. */
-export type RequestOutcome = "ok" | ErrorCode;
-
-/** A finished exchange. Bytes are those of bodies, as the origin saw them. */
-export interface RequestEvent {
-  readonly event: "request";
-  readonly method: string;
-  readonly path: string;
-  readonly status: number;
-  readonly ms: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly outcome: RequestOutcome;
-  /** What exactly went wrong at the origin, where more is known than the outcome says. */
-  readonly reason?: string;
-}
-
-/** Of a connection to another than the service's first object. */
-interface OfShard {
-  readonly shard?: number;
-}
-
-/** Everything a program can learn from us. The names and fields are a contract: extend, never rename. */
-export type AgentEvent =
-  | { readonly event: "listening"; readonly url: string }
-  | (OfShard & {
-      readonly event: "connected";
-      readonly url: string;
-      readonly service: string;
-      readonly session: string;
-      readonly rttMs: number;
-    })
-  | (OfShard & {
-      readonly event: "disconnected";
-      readonly code: string;
-      readonly reason: string;
-      readonly retryMs: number;
-    })
-  | (OfShard & { readonly event: "resumed"; readonly session: string; readonly streams: number })
-  | { readonly event: "draining"; readonly inFlight: number }
-  | { readonly event: "error"; readonly code: string; readonly message: string }
-  | RequestEvent;
+import type { AgentEvent, RequestEvent } from "../events.ts";
+import { showBytes, showMs } from "../config/duration.ts";
 
 /** A place to write to: a terminal or not. */
 export interface Sink {
@@ -94,9 +51,7 @@ export class Log {
       const about = service === undefined ? {} : { service };
       stdout.write(`${JSON.stringify({ event: name, at: now(), ...about, ...fields })}\n`);
     }
-    if (event.event === "request") this.say(this.#request(event));
-    else if (event.event === "disconnected") this.#disconnected(event);
-    else if (event.event === "error") this.say(`${this.#paint("red", "error:")} ${event.message}`);
+    this.#tell(event);
   }
 
   /** The one piece of data on stdout, unless events go there. On a terminal that shows stderr too, it is in the text already. */
@@ -132,6 +87,62 @@ export class Log {
     }
     stderr.write(`${this.#clear()}${this.#label()}${text}`);
     this.#screen.live = true;
+  }
+
+  /** What a person reads of an event. */
+  #tell(event: AgentEvent): void {
+    switch (event.event) {
+      case "request":
+        this.say(this.#request(event));
+        break;
+      case "connected":
+        this.#connected(event);
+        break;
+      case "disconnected":
+        this.#disconnected(event);
+        break;
+      case "resumed":
+        this.say(
+          `connected again, rtt ${showMs(event.rttMs)}, ${requests(event.streams)} in flight went on`,
+        );
+        break;
+      case "shards":
+        this.say(`the service is spread over ${event.shards} objects`);
+        break;
+      case "replaced":
+        this.say("another agent has taken over with --replace");
+        break;
+      case "draining":
+        if (event.inFlight === 0) break;
+        this.say(
+          `draining: ${requests(event.inFlight)} in flight, up to ${showMs(event.graceMs)} (Ctrl-C again to stop now)`,
+        );
+        break;
+      case "warning":
+        this.say(`${this.#paint("yellow", "warning:")} ${event.message}`);
+        break;
+      case "error":
+        this.say(`${this.#paint("red", "error:")} ${event.message}`);
+        break;
+      case "listening":
+        break;
+    }
+  }
+
+  #connected(event: AgentEvent & { readonly event: "connected" }): void {
+    const { url, origin, rttMs, concurrency, again, shard = 0 } = event;
+    if (again) {
+      this.say(`connected again, rtt ${showMs(rttMs)}`);
+      return;
+    }
+    if (shard > 0) return;
+    this.url(url);
+    this.field("Public", url);
+    this.field("Origin", origin);
+    this.say(`connected, rtt ${showMs(rttMs)}, up to ${concurrency} requests at once`);
+    this.note(
+      `Everyone whom the edge lets through reaches ${origin}; without VISITORS=token that is everyone who knows the URL.`,
+    );
   }
 
   #label(): string {
@@ -174,4 +185,8 @@ export class Log {
     if (this.#options.stderr.isTTY !== true) return text;
     return styleText(style, text, { stream: process.stderr });
   }
+}
+
+function requests(count: number): string {
+  return count === 1 ? "1 request" : `${count} requests`;
 }

@@ -1,7 +1,7 @@
 /**
  * Node as what the kernel needs of a platform.
  */
-import type { Platform } from "../codec/transport.ts";
+import type { Platform } from "../../codec/transport.ts";
 import { MessagePool } from "./message-pool.ts";
 
 /** A platform with a pool of memory of its own. */

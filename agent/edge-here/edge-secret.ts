@@ -4,9 +4,9 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { EdgeConfig } from "./config.ts";
-import type { Log } from "./log.ts";
-import { checkSecret, readSecret, type SecretSource, surroundings } from "./secret.ts";
+import type { EdgeConfig } from "../config/config.ts";
+import type { Log } from "../terminal/log.ts";
+import { checkSecret, readSecret, type SecretSource, surroundings } from "../config/secret.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 /**

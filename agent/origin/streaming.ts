@@ -14,11 +14,11 @@ import {
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
-import type { Exchange } from "../codec/exchange.ts";
-import { MAX_HEAD_BYTES } from "../codec/limits.ts";
+import type { Exchange } from "../../codec/exchange.ts";
+import { MAX_HEAD_BYTES } from "../../codec/limits.ts";
 import type { Answer } from "./answer.ts";
 import type { Call } from "./call.ts";
-import type { OriginAddress } from "./config.ts";
+import type { OriginAddress } from "../config/config.ts";
 import { fieldsFromWire, fromWire, requestFields } from "./fields.ts";
 import { type OriginTls, serverName } from "./origin-tls.ts";
 import { KEEP_ALIVE_MS } from "./whole.ts";
@@ -127,7 +127,7 @@ export async function pump(
       const chunk = incoming.take();
       if (chunk !== undefined) {
         if (answer.over) continue;
-        answer.bytesIn += chunk.length;
+        answer.asked(chunk);
         const took = request.write(chunk);
         answer.expectHead();
         if (!took) await drained(request);

@@ -3,12 +3,13 @@
  *
  * Both HTTP clients report here, so that heads, pressure, cancelling and waiting are the same for both. It knows neither.
  */
-import { type ErrorCode, errors, TunnelError } from "../codec/errors.ts";
-import type { Exchange } from "../codec/exchange.ts";
-import type { BodyLength, HeaderList, ResponseHead } from "../codec/frame.ts";
-import { crossing, headerValue, isHeaderValue } from "../codec/headers.ts";
+import { type ErrorCode, errors, TunnelError } from "../../codec/errors.ts";
+import type { Exchange } from "../../codec/exchange.ts";
+import type { BodyLength, HeaderList, ResponseHead } from "../../codec/frame.ts";
+import { crossing, headerValue, isHeaderValue } from "../../codec/headers.ts";
 import { type ClientError, clientFault, faultReason } from "./fault.ts";
-import type { RequestOutcome } from "./log.ts";
+import type { RequestOutcome } from "../events.ts";
+import type { ExchangeWatch } from "../watch.ts";
 
 /** An origin on this machine or network that takes longer than this to accept a connection is not there. */
 export const CONNECT_TIMEOUT_MS = 5000;
@@ -34,6 +35,8 @@ export interface AnswerOptions {
   readonly rewrite: (fields: string[]) => string[];
   /** Whether a request that failed without an answer is tried again. */
   readonly again: (error: ClientError) => Retry | undefined;
+  /** Who looks. */
+  readonly watch: ExchangeWatch | undefined;
 }
 
 /** How an exchange ended, for logs. */
@@ -107,6 +110,13 @@ export class Answer {
   connect(): void {
     this.#connected = true;
     this.expectHead();
+    this.#options.watch?.connected?.();
+  }
+
+  /** A piece of the request's body goes to the origin. */
+  asked(bytes: Uint8Array): void {
+    this.bytesIn += bytes.length;
+    this.#options.watch?.received?.(bytes);
   }
 
   /** From now on the origin is to blame for silence. Called again, it has the whole time again. */
@@ -145,8 +155,10 @@ export class Answer {
     this.#exchange.respond(head);
     // The session refuses a head that is illegal or too large, as the origin's fault.
     const refused = this.#exchange.error;
-    if (refused === undefined) this.#head = head;
-    else this.fail(refused.code, refused.note);
+    if (refused === undefined) {
+      this.#head = head;
+      this.#options.watch?.answered?.(head);
+    } else this.fail(refused.code, refused.note);
   }
 
   /** The origin has agreed to a WebSocket: from now on its bytes are the body, both ways. */
@@ -158,6 +170,7 @@ export class Answer {
     );
     this.#head = { status: 101, reason, headers, length: "socket" };
     this.#exchange.respond(this.#head);
+    this.#options.watch?.answered?.(this.#head);
     this.#release();
   }
 
@@ -166,10 +179,16 @@ export class Answer {
     if (this.#outcome || this.#head === undefined || this.#head.length === "none") return;
     this.#bytesOut += bytes.length;
     const { outgoing } = this.#exchange;
+    const { watch } = this.#options;
+    watch?.sent?.(bytes);
     if (outgoing.write(bytes)) return;
     this.#flow?.pause();
+    watch?.stalled?.();
     outgoing.ready().then(
-      () => this.#flow?.resume(),
+      () => {
+        watch?.resumed?.();
+        this.#flow?.resume();
+      },
       // The exchange failed meanwhile; `cancel` has ended the origin's connection.
       () => {},
     );
@@ -180,6 +199,7 @@ export class Answer {
     if (this.over) return;
     const { outgoing, incoming } = this.#exchange;
     if (this.#head?.length !== "none") outgoing.end(crossing(trailers));
+    if (trailers.length > 0) this.#options.watch?.trailers?.(trailers);
     this.#finish("ok", this.#head?.status ?? 0);
     if (this.sent) return;
     incoming.decline();
@@ -215,7 +235,9 @@ export class Answer {
       return;
     }
     this.fail("origin-reset", "the connection ended without an answer");
-    if (this.#outcome !== undefined) this.#settle(this.#outcome);
+    if (this.#outcome === undefined) return;
+    this.#options.watch?.ended(this.#outcome);
+    this.#settle(this.#outcome);
   }
 
   #tryAgain({ delayMs, send }: Retry): void {

@@ -2,7 +2,7 @@
  * Memory for large messages, used again when the edge has acknowledged them. Without it a bulk download spends a fifth of the
  * agent's time on collecting buffers and on pages that are touched for the first time.
  */
-import { MAX_HEAD_BYTES, MESSAGE_TARGET_BYTES } from "../codec/limits.ts";
+import { MAX_HEAD_BYTES, MESSAGE_TARGET_BYTES } from "../../codec/limits.ts";
 
 /** A message ends with the frame that passes the target; one frame, or DATA cut by a sender, is no larger than a head. */
 const SLAB_BYTES = MESSAGE_TARGET_BYTES + 2 * MAX_HEAD_BYTES;

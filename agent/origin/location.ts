@@ -4,7 +4,7 @@
  * Only header fields, never bodies or cookies; and no URL is parsed and built anew: what is left as it is stays so byte
  * for byte, and what is changed gets another beginning.
  */
-import type { HeaderList } from "../codec/frame.ts";
+import type { HeaderList } from "../../codec/frame.ts";
 
 /** What the origin cannot know of the way to it. */
 export interface Place {

@@ -10,7 +10,7 @@ import { connect } from "node:net";
 import { constants } from "node:os";
 import { listeningPorts } from "./listening-ports.ts";
 import { type LocalAddress, PrintedUrls } from "./printed-url.ts";
-import { UsageError } from "./usage.ts";
+import { UsageError } from "../config/usage.ts";
 
 /** A cold start of a large project takes this long, seldom longer. */
 const LISTEN_TIMEOUT_MS = 60_000;

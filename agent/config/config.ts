@@ -5,12 +5,12 @@
  * It reads no files and no secrets (`secret.ts`) and knows no command-line library.
  */
 import * as v from "valibot";
-import { isHeaderValue } from "../codec/headers.ts";
-import { GRACE_MS, MAX_GRACE_MS, MAX_STREAMS } from "../codec/limits.ts";
-import { isBasePath } from "./base-path.ts";
+import { isHeaderValue } from "../../codec/headers.ts";
+import { GRACE_MS, MAX_GRACE_MS, MAX_STREAMS } from "../../codec/limits.ts";
+import { isBasePath } from "../origin/base-path.ts";
 import { durationMs } from "./duration.ts";
-import { MAX_SHARDS } from "./shard-count.ts";
-import type { Role } from "./token.ts";
+import { MAX_SHARDS } from "../connection/shard-count.ts";
+import type { Role } from "../edge-here/token.ts";
 import { UsageError } from "./usage.ts";
 
 /** One value as it was given: the text, and what to call it in a complaint (`--port`, or `AGENT_PORT`). */

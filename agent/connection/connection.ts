@@ -5,16 +5,16 @@
  * It decides when to try again and when that cannot help; what is said of it, and what ends with it, is `agent.ts`'s.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Budget } from "../codec/budget.ts";
-import { Dialer } from "../codec/dialer.ts";
-import type { ErrorCode } from "../codec/errors.ts";
-import type { Exchange } from "../codec/exchange.ts";
-import { GRACE_MS, MAX_STREAMS, REQUEST_CREDIT_BYTES } from "../codec/limits.ts";
-import type { Session } from "../codec/session.ts";
-import type { Platform } from "../codec/transport.ts";
+import type { Budget } from "../../codec/budget.ts";
+import { Dialer } from "../../codec/dialer.ts";
+import type { ErrorCode } from "../../codec/errors.ts";
+import type { Exchange } from "../../codec/exchange.ts";
+import { GRACE_MS, MAX_STREAMS, REQUEST_CREDIT_BYTES } from "../../codec/limits.ts";
+import type { Session } from "../../codec/session.ts";
+import type { Platform } from "../../codec/transport.ts";
 import { backoffMs } from "./backoff.ts";
 import { Dial, type DialOptions, type Ending } from "./dial.ts";
-import { SOFTWARE } from "./software.ts";
+import { SOFTWARE } from "../software.ts";
 
 /** A connection that lasted this long was a good one: the next loss begins the waits anew. */
 const STABLE_MS = 10_000;

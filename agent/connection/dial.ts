@@ -6,14 +6,14 @@
  */
 import type { Agent as HttpAgent, IncomingMessage } from "node:http";
 import { type ClientOptions, WebSocket } from "ws";
-import type { Dialer } from "../codec/dialer.ts";
-import { type ErrorCode, errorCodeOf } from "../codec/errors.ts";
-import { isHeaderValue } from "../codec/headers.ts";
-import { MAX_MESSAGE_BYTES, PROTOCOL } from "../codec/limits.ts";
-import type { Transport } from "../codec/transport.ts";
+import type { Dialer } from "../../codec/dialer.ts";
+import { type ErrorCode, errorCodeOf } from "../../codec/errors.ts";
+import { isHeaderValue } from "../../codec/headers.ts";
+import { MAX_MESSAGE_BYTES, PROTOCOL } from "../../codec/limits.ts";
+import type { Transport } from "../../codec/transport.ts";
 import { retryAfterMs } from "./backoff.ts";
-import { isLoopback } from "./config.ts";
-import { faultReason } from "./fault.ts";
+import { isLoopback } from "../config/config.ts";
+import { faultReason } from "../origin/fault.ts";
 import { ProxyUnauthorized, Unreachable } from "./unreachable.ts";
 
 /** How long the upgrade, and then the edge's HELLO, may take. */

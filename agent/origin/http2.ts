@@ -11,9 +11,9 @@ import {
   type ClientHttp2Stream,
   type OutgoingHttpHeaders,
 } from "node:http2";
-import type { HeaderList } from "../codec/frame.ts";
+import type { HeaderList } from "../../codec/frame.ts";
 import type { Call } from "./call.ts";
-import type { OriginAddress } from "./config.ts";
+import type { OriginAddress } from "../config/config.ts";
 import { fieldsFromWire, requestFields } from "./fields.ts";
 import { type OriginTls, serverName } from "./origin-tls.ts";
 import { pump } from "./streaming.ts";
@@ -129,7 +129,7 @@ function sendBody(stream: ClientHttp2Stream, call: Call, body: Buffer | undefine
   if (exchange.request.length === "none") answer.sent = true;
   else if (body === undefined) void pump(exchange, stream, answer);
   else {
-    answer.bytesIn = body.length;
+    answer.asked(body);
     if (body.length > 0) stream.end(body);
     answer.sent = true;
   }

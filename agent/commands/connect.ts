@@ -1,0 +1,85 @@
+/** `agent connect`: one agent for each service, until they are asked to end. */
+import {
+  type ConnectConfig,
+  connectConfig,
+  type GivenValues,
+  socketUrl,
+} from "../config/config.ts";
+import { readConfigFile, servicesOf } from "../config/config-file.ts";
+import { exits, UsageError } from "../config/usage.ts";
+import { onSignals } from "../signals.ts";
+import type { Log } from "../terminal/log.ts";
+import { agentToken } from "./agent-token.ts";
+import { develop } from "./develop.ts";
+
+/** @returns the exit code: one of ours, or that of a command that we ran. @throws UsageError */
+export async function connect(
+  given: GivenValues,
+  log: Log,
+  operands: readonly string[],
+): Promise<number> {
+  const command = commandOf(operands, process.argv);
+  const file = await readConfigFile(given["config"], process.cwd());
+  if (file !== undefined) log.note(`configuration: ${file.path}`);
+  const services = file === undefined ? [given] : servicesOf(file, given);
+  const several = services.length > 1;
+  if (several && (process.env["AGENT_TOKEN"] ?? "") !== "") {
+    throw new UsageError(
+      "AGENT_TOKEN is for one service, and there are several: give each its tokenFile, or say which with --service.",
+    );
+  }
+  if (command !== undefined) {
+    const [values] = services;
+    if (values === undefined || several) {
+      throw new UsageError(
+        "A command is the server of one service, and there are several: say which with --service.",
+      );
+    }
+    return develop(command, values, log);
+  }
+  const wanted: { readonly config: ConnectConfig; readonly token: string }[] = [];
+  for (const values of services) {
+    const config = connectConfig(values);
+    wanted.push({ config, token: await agentToken(config, values, log) });
+  }
+  for (const { config } of wanted) log.live(`connecting to ${socketUrl(config).href}`);
+  const { Agent } = await import("../agent.ts");
+  const width = several ? Math.max(...wanted.map(({ config }) => config.service.length)) : 0;
+  const agents = wanted.map(({ config, token }) => {
+    const { service } = config;
+    const own = log.of(service, several ? service.padEnd(width) : "");
+    return new Agent({ config, token, report: (event) => own.event(event) });
+  });
+  process.on("SIGHUP", () => {
+    for (const agent of agents) agent.redial("asked to dial again");
+  });
+  onSignals(
+    () => {
+      for (const agent of agents) agent.drain();
+    },
+    () => {
+      for (const agent of agents) agent.stop();
+    },
+  );
+  // A service that cannot go on is no reason to end the others.
+  const codes = await Promise.all(agents.map((agent) => agent.run()));
+  return codes.find((code) => code !== exits.clean) ?? exits.clean;
+}
+
+/** What follows `--`: whatever else is no flag is a mistake, and no command. */
+function commandOf(
+  operands: readonly string[],
+  argv: readonly string[],
+): readonly [string, ...string[]] | undefined {
+  const mark = argv.indexOf("--");
+  const behind = mark === -1 ? [] : argv.slice(mark + 1);
+  if (operands.length > behind.length) {
+    throw new UsageError(
+      `"${operands[0] ?? ""}" is no flag. A command that starts the server goes behind --, as in \`agent connect -- npm run dev\`.`,
+    );
+  }
+  const [program, ...parameters] = behind;
+  if (program !== undefined) return [program, ...parameters];
+  if (mark !== -1) throw new UsageError("Behind -- the command is missing that starts the server.");
+  return undefined;
+}

@@ -1,0 +1,78 @@
+/** `agent connect -- npm run dev`: the server is started, served and ended together with the tunnel. */
+import type { Agent } from "../agent.ts";
+import { connectConfig, type GivenValues, publicUrl, socketUrl } from "../config/config.ts";
+import { exits, UsageError } from "../config/usage.ts";
+import { DevServer } from "../dev-server/dev-server.ts";
+import { onSignals } from "../signals.ts";
+import type { Log } from "../terminal/log.ts";
+import { agentToken } from "./agent-token.ts";
+
+/** How long a command may take to end when we cannot go on. */
+const STOP_WITHIN_MS = 5000;
+
+/** Starts the command and serves what it serves; both end together, and its exit code is ours. */
+export async function develop(
+  command: readonly [string, ...string[]],
+  values: GivenValues,
+  log: Log,
+): Promise<number> {
+  const { port, origin, ...rest } = values;
+  if (origin !== undefined && port === undefined) {
+    throw new UsageError(
+      `${origin.from} and a command say two different things: the command's server is the origin. Give its --port if it cannot be found.`,
+    );
+  }
+  // Where it listens will be known later; everything else is checked before it starts.
+  const draft = connectConfig({ ...rest, port: port ?? { text: "1", from: "--port", flag: true } });
+  const token = await agentToken(draft, rest, log);
+  const server = new DevServer({
+    command,
+    port: port === undefined ? undefined : Number(port.text),
+    publicUrl: publicUrl(draft),
+    output: process.stderr,
+    environment: process.env,
+  });
+  let agent: Agent | undefined;
+  let asked = false;
+  onSignals(
+    (signal) => {
+      asked = true;
+      agent?.drain();
+      server.end(signal, draft.graceMs);
+    },
+    () => {
+      agent?.stop();
+      server.kill();
+    },
+  );
+  log.say(`started ${server.name}; SLUICE_URL is ${publicUrl(draft)}`);
+  try {
+    const address = await server.listening();
+    if (address === undefined) {
+      const code = await server.ended;
+      if (asked) return code;
+      const message = `"${server.name}" ended with exit code ${code} before it listened.`;
+      log.event({ event: "error", code: "command-ended", message });
+      return code === 0 ? exits.runtime : code;
+    }
+    const text = `${address.scheme}://localhost:${address.port}`;
+    const config = connectConfig({ ...rest, origin: { text, from: server.name, flag: true } });
+    log.live(`${server.name} listens on ${text}; connecting to ${socketUrl(config).href}`);
+    const module = await import("../agent.ts");
+    const running = new module.Agent({ config, token, report: (event) => log.event(event) });
+    agent = running;
+    process.on("SIGHUP", () => running.redial("asked to dial again"));
+    void server.ended.then((code) => {
+      if (!asked) log.say(`${server.name} ended with exit code ${code}`);
+      running.drain();
+    });
+    const code = await running.run();
+    if (!asked) server.end("SIGTERM", draft.graceMs);
+    const its = await server.ended;
+    return code === exits.clean ? its : code;
+  } catch (error) {
+    server.end("SIGTERM", STOP_WITHIN_MS);
+    await server.ended.catch(() => {});
+    throw error;
+  }
+}

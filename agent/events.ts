@@ -1,0 +1,65 @@
+/**
+ * What a program can learn of an agent or an edge: the lines of `--json`, what the terminal shows, and what the library's
+ * listeners get. Names and fields are a contract: extend, never rename.
+ */
+import type { ErrorCode } from "../codec/errors.ts";
+
+/** How a request ended: well, or with a code of the error table. */
+export type RequestOutcome = "ok" | ErrorCode;
+
+/** A finished exchange. Bytes are those of bodies, as the origin saw them. */
+export interface RequestEvent {
+  readonly event: "request";
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly ms: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly outcome: RequestOutcome;
+  /** What exactly went wrong at the origin, where more is known than the outcome says. */
+  readonly reason?: string;
+}
+
+/** Of a connection to another than the service's first object. */
+interface OfShard {
+  readonly shard?: number;
+}
+
+/** Everything a program can learn from us. */
+export type AgentEvent =
+  | { readonly event: "listening"; readonly url: string }
+  | (OfShard & {
+      readonly event: "connected";
+      readonly url: string;
+      readonly service: string;
+      readonly session: string;
+      readonly rttMs: number;
+      /** Where requests go. */
+      readonly origin: string;
+      /** How many it gets at once. */
+      readonly concurrency: number;
+      /** Whether it was connected before: the session that it had is lost. */
+      readonly again: boolean;
+    })
+  | (OfShard & {
+      readonly event: "disconnected";
+      readonly code: string;
+      readonly reason: string;
+      readonly retryMs: number;
+    })
+  | (OfShard & {
+      readonly event: "resumed";
+      readonly session: string;
+      /** Exchanges that went on. */
+      readonly streams: number;
+      readonly rttMs: number;
+    })
+  /** Over how many objects the edge spreads the service from now on. */
+  | { readonly event: "shards"; readonly shards: number }
+  /** The edge sends no more requests: another agent has taken over. */
+  | { readonly event: "replaced" }
+  | { readonly event: "draining"; readonly inFlight: number; readonly graceMs: number }
+  | { readonly event: "warning"; readonly code: string; readonly message: string }
+  | { readonly event: "error"; readonly code: string; readonly message: string }
+  | RequestEvent;
