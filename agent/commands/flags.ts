@@ -1,0 +1,192 @@
+/**
+ * Every flag of every command: its words, its environment variable, its help. What a value may be is `config.ts`'s.
+ *
+ * Nothing here reads a value or runs anything, so that help, completion and the documentation can be made from it.
+ */
+import { type Command, Option } from "commander";
+
+/** A flag and its environment variable. */
+export function option(flags: string, variable: string, description: string): Option {
+  return new Option(flags, description).env(variable);
+}
+
+/** What the commands that go on running say, and how. */
+function outputFlags(command: Command): Command {
+  return command.addOption(
+    option("--json", "AGENT_JSON", "events on stdout, one JSON object a line"),
+  );
+}
+
+/** Those of `agent connect`. */
+export function connectFlags(command: Command): Command {
+  command
+    .optionsGroup("Where to:")
+    .addOption(option("-e, --edge <url>", "AGENT_EDGE", "the URL of your edge"))
+    .addOption(option("-s, --service <name>", "AGENT_SERVICE", "the service that the server is"))
+    .addOption(
+      option(
+        "--token-file <path>",
+        "AGENT_TOKEN_FILE",
+        "the agent token; - is stdin (or set AGENT_TOKEN)",
+      ),
+    )
+    .addOption(
+      option(
+        "--ca <file>",
+        "AGENT_CA",
+        "whom to believe that it is the edge: a PEM file (default Node's, NODE_EXTRA_CA_CERTS and the system's)",
+      ),
+    )
+    .addOption(
+      option(
+        "--config <file>",
+        "AGENT_CONFIG",
+        "all of this for one or several services (default sluice.config.json, if it is there)",
+      ),
+    )
+    .optionsGroup("The server:")
+    .addOption(option("-p, --port <port>", "AGENT_PORT", "its port on this machine"))
+    .addOption(
+      option(
+        "--origin <url>",
+        "AGENT_ORIGIN",
+        "its address instead: http://, https://, h2c:// or unix:/path",
+      ),
+    )
+    .addOption(option("--path <path>", "AGENT_PATH", "the part of it that the tunnel leads to"))
+    .addOption(
+      option(
+        "-c, --concurrency <n>",
+        "AGENT_CONCURRENCY",
+        "requests it gets at once; others wait (default 64)",
+      ),
+    )
+    .addOption(
+      option(
+        "--host-header <host>",
+        "AGENT_HOST_HEADER",
+        "the Host that it sees (default its own address)",
+      ),
+    )
+    .addOption(
+      option(
+        "--origin-timeout <time>",
+        "AGENT_ORIGIN_TIMEOUT",
+        "how long it may take to begin an answer, 0 for ever (default 10m)",
+      ),
+    )
+    .addOption(
+      option(
+        "--origin-ca <file>",
+        "AGENT_ORIGIN_CA",
+        "whom to believe that it is an https:// server: a PEM file",
+      ),
+    )
+    .addOption(
+      option(
+        "--insecure-origin",
+        "AGENT_INSECURE_ORIGIN",
+        "believe any certificate, as of a self-signed server",
+      ),
+    )
+    .addOption(
+      option(
+        "--no-rewrite-location",
+        "AGENT_REWRITE_LOCATION",
+        "pass its redirects on as they are, also out of the tunnel (the variable: 0)",
+      ),
+    )
+    // What is so by default can be said, to win over the environment.
+    .addOption(new Option("--rewrite-location").hideHelp())
+    .optionsGroup("Running:")
+    .addOption(
+      option(
+        "--grace <time>",
+        "AGENT_GRACE",
+        "how long requests in flight may finish after the first signal (default 30s)",
+      ),
+    )
+    .addOption(
+      option(
+        "--replace",
+        "AGENT_REPLACE",
+        "take over: other agents of the service finish what they have and end",
+      ),
+    );
+  return outputFlags(command);
+}
+
+/** Those of `agent edge`. */
+export function edgeFlags(command: Command): Command {
+  command
+    .addOption(
+      option(
+        "-p, --port <port>",
+        "AGENT_EDGE_PORT",
+        "where to listen; 0 lets the system choose (default 8787)",
+      ),
+    )
+    .addOption(
+      option("--host <address>", "AGENT_EDGE_HOST", "the address to listen on (default 127.0.0.1)"),
+    )
+    .addOption(
+      option(
+        "--domain <domain>",
+        "AGENT_EDGE_DOMAIN",
+        "make <service>.<domain> reach the service too",
+      ),
+    )
+    .addOption(
+      option(
+        "--secret-file <path>",
+        "AGENT_SECRET_FILE",
+        "what signs tokens; - is stdin (or set TUNNEL_SECRET; made when missing)",
+      ),
+    )
+    .addOption(
+      option(
+        "--data <directory>",
+        "AGENT_EDGE_DATA",
+        "where a made secret is kept (default a temporary directory)",
+      ),
+    )
+    .addOption(
+      option(
+        "--visitors <who>",
+        "AGENT_EDGE_VISITORS",
+        "who may send requests: open, or token (default open)",
+      ),
+    )
+    .addOption(
+      option(
+        "--grace <time>",
+        "AGENT_EDGE_GRACE",
+        "how long requests survive the loss of their agent's connection (default 15s)",
+      ),
+    )
+    .addOption(
+      option(
+        "--shards <n>",
+        "AGENT_EDGE_SHARDS",
+        "objects that each service is spread over, to try it: here they share one core (default 1)",
+      ),
+    );
+  return outputFlags(command);
+}
+
+/** Those of `agent token`. */
+export function tokenFlags(command: Command): Command {
+  return command
+    .addOption(option("-s, --service <name>", "AGENT_SERVICE", "the service that it is for"))
+    .addOption(
+      option("--role <role>", "AGENT_ROLE", "what it allows: agent, or visitor (default agent)"),
+    )
+    .addOption(option("--expires <time>", "AGENT_EXPIRES", "how long it is good (default 90d)"))
+    .addOption(
+      option(
+        "--secret-file <path>",
+        "AGENT_SECRET_FILE",
+        "the edge's secret; - is stdin (or set TUNNEL_SECRET)",
+      ),
+    );
+}
