@@ -30,6 +30,8 @@ export class Link {
   #retainedBytes = 0;
   #asked = false;
   #sent = 0;
+  /** The latest message that the peer must get even when no stream is left here. */
+  #owed = 0;
   #received = 0;
   /** What of `received` the peer was told. */
   #announced = 0;
@@ -55,6 +57,11 @@ export class Link {
     return this.#retainedBytes;
   }
 
+  /** Whether the peer may lack something that it still needs. */
+  get owes(): boolean {
+    return this.#owed > this.#sent - this.#retained.length;
+  }
+
   /** Whether so much is unacknowledged that nothing more should be sent. */
   get full(): boolean {
     return this.#retainedBytes >= this.#mostBytes;
@@ -76,9 +83,13 @@ export class Link {
     return budget.exhausted ? Math.min(LEAST_RETAINED_BYTES, retainBytes) : retainBytes;
   }
 
-  /** A message goes out: it is kept until the peer has it. */
-  keep(message: Uint8Array): void {
+  /**
+   * A message goes out: it is kept until the peer has it.
+   * @param owed whether the peer may still need it when all streams are over here
+   */
+  keep(message: Uint8Array, owed: boolean): void {
     this.#sent++;
+    if (owed) this.#owed = this.#sent;
     this.#retained.push(message);
     this.#account(costOf(message));
   }

@@ -234,7 +234,7 @@ export class Listener<T extends Transport> {
   /** A session without a socket waits for another, if there is anything to wait for. */
   #keep(session: Session, code: ErrorCode): void {
     session.detach();
-    if (session.streams === 0) {
+    if (!session.unfinished) {
       session.lost(code);
       return;
     }

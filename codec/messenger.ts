@@ -42,6 +42,11 @@ export class Messenger {
     return this.#link.untouched;
   }
 
+  /** See `Link.owes`. */
+  get owes(): boolean {
+    return this.#link.owes;
+  }
+
   /** See `Link.retainedBytes`. */
   get retainedBytes(): number {
     return this.#link.retainedBytes;
@@ -103,11 +108,14 @@ export class Messenger {
     if (this.#link.ackRides || frame.kind === "pong") {
       writer.add({ kind: "ack", received: this.#link.announce() });
     }
+    let owed = false;
     for (; frame !== undefined; frame = poll()) {
+      // An answer may be complete before its request: then the rest of that is under way though no stream is open here.
+      owed ||= frame.kind === "data" || frame.kind === "end";
       writer.add(frame);
       if (writer.bytes >= MESSAGE_TARGET_BYTES) break;
     }
-    return this.#post();
+    return this.#post(owed);
   }
 
   /** Whether the peer was not told of all that has arrived. */
@@ -129,13 +137,13 @@ export class Messenger {
     if (!this.#link.wantsAck) return;
     this.#link.asked();
     this.#writer.add({ kind: "ping", token });
-    this.#post();
+    this.#post(false);
   }
 
-  /** What was written goes out, and is kept. Returns its size. */
-  #post(): number {
+  /** What was written goes out, and is kept. Returns its size. See `Link.keep` for `owed`. */
+  #post(owed: boolean): number {
     const message = this.#writer.take(this.#allocate);
-    this.#link.keep(message);
+    this.#link.keep(message, owed);
     this.#transport?.send(message);
     return message.length;
   }

@@ -122,6 +122,11 @@ export class Session {
     return this.#mux.size;
   }
 
+  /** Whether something would be missed if the session ended now: streams, or the rest of a body that the peer may not have. */
+  get unfinished(): boolean {
+    return this.#mux.size > 0 || this.#messenger.owes;
+  }
+
   /** Whether all stream ids are used up: another session has to take the next stream. */
   get exhausted(): boolean {
     return this.#mux.exhausted;

@@ -483,7 +483,7 @@ function isFull(retainBytes: number, bytes: number, usedBytes = 0): boolean {
   const budget = new Budget();
   budget.reserve(usedBytes);
   const link = new Link({ retainBytes, budget, release: () => {} });
-  link.keep(new Uint8Array(bytes - limits.RETAINED_MESSAGE_BYTES));
+  link.keep(new Uint8Array(bytes - limits.RETAINED_MESSAGE_BYTES), false);
   return link.full;
 }
 

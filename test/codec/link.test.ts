@@ -32,7 +32,7 @@ describe("what was sent", () => {
   test("is kept in order until the peer has it, and released then, once", () => {
     const { link, released } = newLink();
     const [a, b, c] = [message(1), message(2), message(3)];
-    for (const each of [a, b, c]) link.keep(each);
+    for (const each of [a, b, c]) link.keep(each, false);
     expect(link.acknowledge(2)).toBe(true);
     expect([released, [...link.unacknowledged()]]).toEqual([[a, b], [c]]);
     expect(link.acknowledge(3)).toBe(true);
@@ -41,8 +41,8 @@ describe("what was sent", () => {
 
   test("counts in the budget with what keeping it costs", () => {
     const { link, budget } = newLink();
-    link.keep(message(100));
-    link.keep(message(0));
+    link.keep(message(100), false);
+    link.keep(message(0), false);
     expect(link.retainedBytes).toBe(100 + 2 * RETAINED_MESSAGE_BYTES);
     expect([budget.retainedBytes, budget.usedBytes]).toEqual([link.retainedBytes, 0]);
     expect(budget.freeBytes).toBe(BUDGET_BYTES - link.retainedBytes);
@@ -52,7 +52,7 @@ describe("what was sent", () => {
 
   test("is forgotten at the end, but not released: a socket may still be sending it", () => {
     const { link, budget, released } = newLink();
-    link.keep(message());
+    link.keep(message(), false);
     link.clear();
     expect([released, budget.retainedBytes, [...link.unacknowledged()]]).toEqual([[], 0, []]);
     expect([link.acknowledge(1), released]).toEqual([true, []]);
@@ -62,7 +62,7 @@ describe("what was sent", () => {
 describe("an acknowledgement", () => {
   test("that is older than another changes nothing", () => {
     const { link, released } = newLink();
-    for (let i = 0; i < 5; i++) link.keep(message());
+    for (let i = 0; i < 5; i++) link.keep(message(), false);
     link.acknowledge(4);
     expect([link.acknowledge(1), released.length]).toEqual([true, 4]);
     expect([link.acknowledge(4), released.length]).toEqual([true, 4]);
@@ -70,7 +70,7 @@ describe("an acknowledgement", () => {
 
   test("that says nothing new does not answer the question for one", () => {
     const { link } = newLink(4 * (1000 + RETAINED_MESSAGE_BYTES));
-    for (let i = 0; i < 3; i++) link.keep(message(1000));
+    for (let i = 0; i < 3; i++) link.keep(message(1000), false);
     link.acknowledge(1);
     expect(link.wantsAck).toBe(true);
     link.asked();
@@ -81,13 +81,13 @@ describe("an acknowledgement", () => {
 
   test("of more than was sent is refused, and changes nothing", () => {
     const { link, released } = newLink();
-    link.keep(message());
+    link.keep(message(), false);
     expect([link.acknowledge(2), released]).toEqual([false, []]);
   });
 
   test("of a peer that comes back is no older than the last, and no newer than what was sent", () => {
     const { link } = newLink();
-    for (let i = 0; i < 5; i++) link.keep(message());
+    for (let i = 0; i < 5; i++) link.keep(message(), false);
     link.acknowledge(2);
     expect([1, 2, 5, 6].map((received) => link.accepts(received))).toEqual([
       false,
@@ -101,13 +101,13 @@ describe("an acknowledgement", () => {
 describe("too much unacknowledged", () => {
   test("makes it ask at half, once for each answer, and pause at the bound", () => {
     const { link } = newLink(4 * (1000 + RETAINED_MESSAGE_BYTES));
-    link.keep(message(1000));
+    link.keep(message(1000), false);
     expect([link.wantsAck, link.full]).toEqual([false, false]);
-    link.keep(message(1000));
+    link.keep(message(1000), false);
     expect([link.wantsAck, link.full]).toEqual([true, false]);
     link.asked();
-    link.keep(message(1000));
-    link.keep(message(1000));
+    link.keep(message(1000), false);
+    link.keep(message(1000), false);
     expect([link.wantsAck, link.full]).toEqual([false, true]);
     link.acknowledge(1);
     expect([link.wantsAck, link.full]).toEqual([true, false]);
@@ -119,7 +119,7 @@ describe("too much unacknowledged", () => {
       [0, true, true],
     ] as const) {
       const { link } = newLink(1000);
-      link.keep(message(1000 - RETAINED_MESSAGE_BYTES - missing));
+      link.keep(message(1000 - RETAINED_MESSAGE_BYTES - missing), false);
       expect([link.full, link.wantsAck]).toEqual([full, wantsAck]);
     }
     for (const [missing, wantsAck] of [
@@ -127,7 +127,7 @@ describe("too much unacknowledged", () => {
       [0, true],
     ] as const) {
       const { link } = newLink(1000);
-      link.keep(message(500 - RETAINED_MESSAGE_BYTES - missing));
+      link.keep(message(500 - RETAINED_MESSAGE_BYTES - missing), false);
       expect([link.full, link.wantsAck]).toEqual([false, wantsAck]);
     }
   });
@@ -135,7 +135,7 @@ describe("too much unacknowledged", () => {
   test("is never more than the session's own bound, though less is left of the budget", () => {
     const { link, budget } = newLink(1000);
     expect(budget.reserve(BUDGET_BYTES)).toBe(true);
-    link.keep(message(1000 - RETAINED_MESSAGE_BYTES));
+    link.keep(message(1000 - RETAINED_MESSAGE_BYTES), false);
     expect(link.full).toBe(true);
   });
 
@@ -143,7 +143,7 @@ describe("too much unacknowledged", () => {
     const { link, budget } = newLink();
     expect(budget.reserve(BUDGET_BYTES)).toBe(true);
     expect([link.full, link.wantsAck]).toEqual([false, false]);
-    link.keep(message(LEAST_RETAINED_BYTES - RETAINED_MESSAGE_BYTES));
+    link.keep(message(LEAST_RETAINED_BYTES - RETAINED_MESSAGE_BYTES), false);
     expect(link.full).toBe(true);
     budget.release(BUDGET_BYTES);
     expect(link.full).toBe(false);
@@ -188,7 +188,7 @@ describe("what has arrived", () => {
 test("a link is untouched as long as the peer may not have heard of it", () => {
   const { link } = newLink();
   expect(link.untouched).toBe(true);
-  link.keep(message());
+  link.keep(message(), false);
   expect(link.untouched).toBe(true);
   link.acknowledge(1);
   expect(link.untouched).toBe(false);
@@ -226,7 +226,7 @@ test("whatever is sent, acknowledged and lost, the peer gets every message once 
         if (each === "send") {
           const bytes = message(4);
           new DataView(bytes.buffer).setUint32(0, sent++);
-          sender.keep(bytes);
+          sender.keep(bytes, false);
           wire.push(bytes);
         } else if (each === "deliver") deliver();
         else if (each === "acknowledge") sender.acknowledge(receiver.announce());
@@ -239,4 +239,17 @@ test("whatever is sent, acknowledged and lost, the peer gets every message once 
       expect(sender.retainedBytes).toBe(0);
     }),
   );
+});
+
+test("what the peer needs even when nothing else is under way is owed until it is acknowledged", () => {
+  const { link } = newLink();
+  link.keep(message(), false);
+  expect(link.owes).toBe(false);
+  link.keep(message(), true);
+  link.keep(message(), false);
+  expect(link.owes).toBe(true);
+  link.acknowledge(1);
+  expect(link.owes).toBe(true);
+  link.acknowledge(2);
+  expect(link.owes).toBe(false);
 });

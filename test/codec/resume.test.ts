@@ -40,6 +40,22 @@ describe("after a cut", () => {
     }
   });
 
+  test("the rest of a request goes on that was on its way when its answer was complete", async () => {
+    const { pair, edge, agent, connected } = await opened();
+    agent.respond({ ...ok, length: "none" });
+    await pair.settle();
+    edge.outgoing.write(patterned(1000, 1));
+    edge.outgoing.end();
+    pair.edge.transport.turn();
+    // No stream is left at the edge, and the agent has nothing of the body.
+    expect([pair.edge.session.streams, pair.edge.session.unfinished]).toEqual([0, true]);
+    pair.cut();
+    pair.redial();
+    await pair.settle();
+    expect(await readAll(pair, agent)).toEqual(Buffer.from(patterned(1000, 1)));
+    expect(connected.map(([, resumed]) => resumed)).toEqual([false, true]);
+  });
+
   test("what only one end has noticed, the exchange goes on too", async () => {
     for (const who of ["agent", "edge"] as const) {
       const { pair, edge, agent } = await opened();

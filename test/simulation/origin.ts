@@ -126,9 +126,6 @@ export class Origin {
     // What has arrived of the request's body would wait for a reader who does not come: the agent's shell does the same.
     exchange.cancel(error.code);
     if (!busy || visitor.excused || visitor.fate === "failed") return;
-    // The edge keeps a session only while it has open streams: what of a request's body was on its way when all answers
-    // were complete is lost with a socket, and the origin hears of it.
-    if (visitor.answerWritten && error.code === "agent-lost") return;
     if (!blame.permits(error.code, [agent])) {
       world.violate(`the origin of ${visitor.name} was told without cause: ${error.message}`);
     }

@@ -71,9 +71,9 @@ const mistakes = {
         Link.prototype,
         "keep",
         (keep) =>
-          function (this: Link, message) {
+          function (this: Link, message, owed) {
             kept.set(this, [...(kept.get(this) ?? []), message.slice()].slice(-20));
-            keep.call(this, message);
+            keep.call(this, message, owed);
           },
       ),
       patch(

@@ -41,9 +41,11 @@ const gentle: Record<string, Fault> = {
     world.after(world.random.next() * 300, () => agent.redial());
   },
   sleep({ edge, agents }) {
-    // An object sleeps after seconds in which nothing came, never in the middle of an agent's farewell.
+    // An object sleeps after ten seconds in which nothing came, never in the middle of an agent's farewell. By then an agent
+    // that waits for the rest of a request has it, or has noticed that its socket is dead.
     const leaving = agents.some(({ gone, draining }) => draining && !gone);
-    if (edge.idle && !leaving) edge.sleep();
+    const waiting = agents.some(({ gone, dialer }) => !gone && dialer.streams > 0);
+    if (edge.idle && !leaving && !waiting) edge.sleep();
   },
   /** Another socket of the same agent, of which nothing is ever heard. */
   silentSocket({ world, network, edge }, agent) {
@@ -168,7 +170,8 @@ const harsh: Record<string, Fault> = {
   },
   secondHello({ world, blame }, agent) {
     blame.agent(agent.name);
-    blame.codes("agent-offline");
+    // It ends the session, or becomes the greeting of a socket that has none, with its limits.
+    blame.codes("agent-offline", "overloaded");
     const session = agent.dialer.session?.id ?? "";
     const to = world.random.pick(["edge", "agent"] as const);
     if (to === "agent") world.deceived = true;
