@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { expect, test, vi } from "vitest";
+import { errors } from "../../codec/errors.ts";
 import type { Exchange } from "../../codec/exchange.ts";
 import { bodyOf, FakeAgent, newAgentId, newService, reply, send } from "./support/agent.ts";
 import { signToken } from "./support/token.ts";
@@ -66,7 +67,7 @@ test("an agent that leaves while the object sleeps is gone when it wakes", async
   const agent = await FakeAgent.connect({ service, origin: (exchange) => reply(exchange) });
   await evictDurableObject(env.CORRELATOR.getByName(service), { webSockets: "hibernate" });
   agent.close();
-  expect((await agent.closed).code).toBe(1000);
+  expect((await agent.closed).code).toBe(4000 + errors["shutting-down"].wire);
 });
 
 test("eviction that closes the sockets is seen by the agent, and the next one serves", async () => {

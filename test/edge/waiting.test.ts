@@ -66,7 +66,7 @@ test("a request waits for an agent that is greeting", async () => {
 test("requests wait for an agent that was here a moment ago", async () => {
   const service = newService();
   const first = await FakeAgent.connect({ service });
-  first.close();
+  first.close(1001);
   await first.closed;
   const answers = [send(service, "/1"), send(service, "/2")];
   const origin = (exchange: Parameters<typeof reply>[0]): void => reply(exchange, "back");

@@ -1,6 +1,7 @@
 /** An agent for the tests: the real session over a real WebSocket to the Worker, with an origin made of a function. */
 import { exports } from "cloudflare:workers";
 import type { Exchange } from "../../../codec/exchange.ts";
+import { errors } from "../../../codec/errors.ts";
 import type { ResponseHead } from "../../../codec/frame.ts";
 import { Dialer } from "../../../codec/dialer.ts";
 import { PROTOCOL } from "../../../codec/limits.ts";
@@ -8,6 +9,9 @@ import type { Session } from "../../../codec/session.ts";
 import type { Transport } from "../../../codec/transport.ts";
 import { testAgent, testPlatform } from "../../support/joined.ts";
 import { signToken } from "./token.ts";
+
+/** The code by which an agent that leaves ends its session. */
+const GOODBYE = 4000 + errors["shutting-down"].wire;
 
 export type Origin = (exchange: Exchange) => void | Promise<void>;
 
@@ -135,7 +139,7 @@ export class FakeAgent {
   }
 
   /** Ends the connection as an agent that leaves. */
-  close(code = 1000, reason = ""): void {
+  close(code = GOODBYE, reason = ""): void {
     this.#leaving = true;
     this.ws.close(code, reason);
   }
