@@ -11,6 +11,7 @@ import {
   shardsUrl,
   socketUrl,
 } from "./config/config.ts";
+import { type AgentCode, isErrorCode } from "./codes.ts";
 import type { Ending } from "./connection/dial.ts";
 import type { AgentEvent } from "./events.ts";
 import type { Watch } from "./watch.ts";
@@ -191,13 +192,13 @@ export class Agent {
           : ending.says;
       return {
         exit: exits.authentication,
-        code: ending.code ?? "unauthorized",
+        code: known(ending.code) ?? "unauthorized",
         message: `The edge refused the token: ${why}`,
       };
     }
     if (ending.kind === "refused" && ending.status === 426) {
-      const { code = "upgrade-required", says } = ending;
-      const message = `${says} If agent and edge are of one version, a proxy on the way takes the upgrade to a WebSocket out of the request.`;
+      const code = known(ending.code) ?? "upgrade-required";
+      const message = `${ending.says} If agent and edge are of one version, a proxy on the way takes the upgrade to a WebSocket out of the request.`;
       return { exit: exits.version, code, message };
     }
     if (ending.kind === "mismatch") {
@@ -218,7 +219,7 @@ export class Agent {
 /** An end that trying again does not change. */
 interface Final {
   readonly exit: ExitCode;
-  readonly code: string;
+  readonly code: AgentCode;
   readonly message: string;
 }
 
@@ -230,15 +231,22 @@ function sentence(says: string): string {
   return `${says.charAt(0).toUpperCase()}${says.slice(1)}.`;
 }
 
+/** A code that the edge gave, unless it is one that only a newer agent knows. */
+function known(code: string | undefined): ErrorCode | undefined {
+  return code !== undefined && isErrorCode(code) ? code : undefined;
+}
+
 /** What a `disconnected` event says. */
 function reasonOf(
   ending: Ending,
   proxy: Proxy | undefined,
-): { readonly code: string; readonly reason: string } {
+): { readonly code: AgentCode; readonly reason: string } {
   switch (ending.kind) {
     case "refused": {
-      const { code, status, says } = ending;
-      if (code !== undefined) return { code, reason: says };
+      const { status, says } = ending;
+      if (ending.code !== undefined) {
+        return { code: known(ending.code) ?? `http-${status}`, reason: says };
+      }
       // Gateways in front of an edge say 429 and 5xx; anything else is another server.
       const foreign = status < 500 && status !== 429;
       const way = proxy === undefined ? "a proxy on the way" : `${proxy.label} or another`;

@@ -3,6 +3,7 @@
  * listeners get. Names and fields are a contract: extend, never rename.
  */
 import type { ErrorCode } from "../codec/errors.ts";
+import type { AgentCode } from "./codes.ts";
 
 /** How a request ended: well, or with a code of the error table. */
 export type RequestOutcome = "ok" | ErrorCode;
@@ -44,7 +45,7 @@ export type AgentEvent =
     })
   | (OfShard & {
       readonly event: "disconnected";
-      readonly code: string;
+      readonly code: AgentCode;
       readonly reason: string;
       readonly retryMs: number;
     })
@@ -60,6 +61,6 @@ export type AgentEvent =
   /** The edge sends no more requests: another agent has taken over. */
   | { readonly event: "replaced" }
   | { readonly event: "draining"; readonly inFlight: number; readonly graceMs: number }
-  | { readonly event: "warning"; readonly code: string; readonly message: string }
-  | { readonly event: "error"; readonly code: string; readonly message: string }
+  | { readonly event: "warning"; readonly code: AgentCode; readonly message: string }
+  | { readonly event: "error"; readonly code: AgentCode; readonly message: string }
   | RequestEvent;

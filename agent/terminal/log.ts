@@ -119,10 +119,10 @@ export class Log {
         );
         break;
       case "warning":
-        this.say(`${this.#paint("yellow", "warning:")} ${event.message}`);
+        this.say(`${this.#paint("yellow", "warning:")} ${event.message} (${event.code})`);
         break;
       case "error":
-        this.say(`${this.#paint("red", "error:")} ${event.message}`);
+        this.say(`${this.#paint("red", "error:")} ${event.message} (${event.code})`);
         break;
       case "listening":
         break;

@@ -89,6 +89,15 @@ test("on a terminal a retry line is overwritten by the next, elsewhere each has 
   expect(file.err.text).toBe("disconnected: gone (agent-lost); next try in 300 ms\n".repeat(2));
 });
 
+test("what went wrong is named by its code at the end of the line, so that it can be looked up", () => {
+  const { log, err } = open(false);
+  log.event({ event: "error", code: "unauthorized", message: "The edge refused the token." });
+  log.event({ event: "warning", code: "not-encrypted", message: "Anyone can read it." });
+  expect(err.text).toBe(
+    "error: The edge refused the token. (unauthorized)\nwarning: Anyone can read it. (not-encrypted)\n",
+  );
+});
+
 test("nothing but a terminal gets control sequences", () => {
   const { log, err } = open(false);
   log.field("Public", "https://edge.example/");
