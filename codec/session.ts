@@ -18,6 +18,7 @@ import { Mux, type MuxEvent } from "./mux.ts";
 import { Proof } from "./proof.ts";
 import type { Platform, Transport } from "./transport.ts";
 import { unreachable } from "./assert.ts";
+import { Vitals } from "./vitals.ts";
 
 export interface SessionOptions {
   /** Names the session; the edge draws it at random. */
@@ -44,12 +45,6 @@ export interface SessionOptions {
 /** RFC 6455 section 5.5: a control frame holds 125 bytes, two of them the code. */
 const MAX_CLOSE_REASON_BYTES = 123;
 
-/**
- * The most PONGs within `PING_AFTER_MS`. Whoever looks after a silent peer asks once in that time; one that asks on and on and reads
- * no answer would fill a transport that is never full, as workerd's is.
- */
-const MOST_PONGS = 10;
-
 /** The token of a PING whose PONG says nothing: it is asked for the ACK that comes with it. */
 const ASKING = 0;
 
@@ -61,6 +56,7 @@ export class Session {
   readonly #messenger: Messenger;
   readonly #mux: Mux<Exchange>;
   readonly #proof: Proof;
+  readonly #vitals: Vitals;
   readonly #host: Host;
   readonly #poll = (): Frame | undefined => this.#nextFrame();
   readonly #flush = (): void => {
@@ -68,18 +64,13 @@ export class Session {
     this.flush();
   };
   #peer: Hello | undefined;
+  #saidHelloMs = 0;
   /** After a sleep: our HELLO has to go before anything else. */
   #helloDue = false;
   /** After a sleep: what arrives is of the time before, until the peer's HELLO answers ours. */
   #unanswered = false;
   #error: TunnelError | undefined;
   #scheduled = false;
-  #rttMs: number | undefined;
-  #askedMs = 0;
-  #pingToken = 0;
-  #pongs = 0;
-  #pongsSinceMs = 0;
-  #heardMs: number;
 
   constructor(platform: Platform, options: SessionOptions) {
     const { id, accept, introduction, budget = new Budget(), retainBytes, random } = options;
@@ -89,7 +80,7 @@ export class Session {
     this.#budget = budget;
     this.#messenger = new Messenger({ platform, budget, retainBytes });
     this.#proof = new Proof(random);
-    this.#heardMs = platform.now();
+    this.#vitals = new Vitals(platform.now());
     this.#mux = new Mux({
       acceptStreams: accept === undefined ? 0 : introduction.maxStreams,
       requestCreditBytes: introduction.credit,
@@ -97,7 +88,7 @@ export class Session {
     });
     this.#host = {
       now: () => platform.now(),
-      rttMs: () => this.#rttMs ?? 0,
+      rttMs: () => this.#vitals.rttMs ?? 0,
       wake: () => this.#wake(),
     };
   }
@@ -139,7 +130,7 @@ export class Session {
 
   /** Whether the peer was asked for a sign of life and gave none yet: better not rely on it. */
   get suspect(): boolean {
-    return this.#mux.size > 0 && this.#platform.now() - this.#heardMs >= SUSPECT_AFTER_MS;
+    return this.#mux.size > 0 && this.#vitals.silentMs(this.#platform.now()) >= SUSPECT_AFTER_MS;
   }
 
   /** Body bytes that arrived and are not consumed, or are written and not sent. */
@@ -163,7 +154,7 @@ export class Session {
 
   /** The round trip, once it was measured. */
   get rttMs(): number | undefined {
-    return this.#rttMs;
+    return this.#vitals.rttMs;
   }
 
   /** How many of the peer's messages have arrived, as our HELLO says it. */
@@ -192,7 +183,7 @@ export class Session {
    */
   join(transport: Transport, peer: Hello, rttMs: number): boolean {
     if (!this.#messenger.accepts(peer.received)) return false;
-    this.#sampleRtt(rttMs);
+    this.#vitals.sample(rttMs);
     this.#attach(transport, peer, peer.received);
     return true;
   }
@@ -211,7 +202,7 @@ export class Session {
   answered(peer: Hello): boolean {
     if (!this.#unanswered || this.#helloDue || peer.session !== this.id) return false;
     this.#unanswered = false;
-    this.#sampleRtt(this.#platform.now() - this.#askedMs);
+    this.#vitals.sample(this.#platform.now() - this.#saidHelloMs);
     this.#meet(peer);
     return true;
   }
@@ -230,7 +221,7 @@ export class Session {
   receive(message: Uint8Array, from: Transport): void {
     // A transport that was replaced may still deliver: all it has will come again on the new one.
     if (this.#error !== undefined || from !== this.transport) return;
-    this.#heardMs = this.#platform.now();
+    this.#vitals.heard(this.#platform.now());
     try {
       const frames = readFrames(message);
       if (this.#unanswered) return;
@@ -265,7 +256,7 @@ export class Session {
     if (this.#mux.flooded) throw new TunnelError("overloaded", "the agent does not read");
     const now = this.#platform.now();
     // Silence while nothing was open is none: an idle peer has nothing to say.
-    if (this.#mux.size === 0) this.#heardMs = now;
+    if (this.#mux.size === 0) this.#vitals.heard(now);
     if (this.#helloDue) this.#sayHello(transport);
     const stream = this.#mux.open(head, now);
     const exchange = new Exchange(this.#mux, stream, this.#host);
@@ -313,7 +304,7 @@ export class Session {
   tick(): boolean {
     if (this.transport === undefined || this.#mux.size === 0) return true;
     const now = this.#platform.now();
-    const silentMs = now - this.#heardMs;
+    const silentMs = this.#vitals.silentMs(now);
     if (silentMs >= DEAD_AFTER_MS) return false;
     if (silentMs >= PING_AFTER_MS) this.#ping(now);
     // A PONG that was held back: the peer may wait for the ACK that comes with it.
@@ -347,16 +338,15 @@ export class Session {
 
   #sayHello(transport: Transport): void {
     this.#helloDue = false;
-    this.#askedMs = this.#platform.now();
+    this.#saidHelloMs = this.#platform.now();
     transport.send(writeHello(this.#options.introduction, this.id, this.received));
   }
 
   #attach(transport: Transport, peer: Hello, received: number): void {
     const before = this.transport;
     if (before !== transport) before?.close(1000, "the session goes on over another socket");
-    this.#heardMs = this.#platform.now();
-    // A PONG that crossed the gap would tell how long the gap was.
-    this.#pingToken++;
+    this.#vitals.heard(this.#platform.now());
+    this.#vitals.forget();
     this.#meet(peer);
     this.#proof.reset();
     this.#prove(this.#proof.sent(this.#messenger.attach(transport, received)));
@@ -405,8 +395,9 @@ export class Session {
         this.#options.draining?.(event.code, event.note);
         return;
       case "ponged":
-        if (event.token === this.#pingToken) this.#sampleRtt(this.#platform.now() - this.#askedMs);
-        else this.#prove(this.#proof.answered(event.token));
+        if (!this.#vitals.answered(event.token, this.#platform.now())) {
+          this.#prove(this.#proof.answered(event.token));
+        }
         return;
       default:
         unreachable(event);
@@ -419,11 +410,7 @@ export class Session {
 
   #ping(now: number): void {
     // The peer answers the latest PING only: one that asks for proof must not be overtaken.
-    if (this.#proof.token === undefined) {
-      this.#askedMs = now;
-      this.#pingToken++;
-    }
-    this.#mux.ping(this.#proof.token ?? this.#pingToken);
+    this.#mux.ping(this.#proof.token ?? this.#vitals.ask(now));
     this.#wake();
   }
 
@@ -432,20 +419,9 @@ export class Session {
     if (token !== undefined) this.#mux.ping(token);
   }
 
+  /** A transport that can be full holds a peer that asks too much back by itself. */
   #mayPong(): boolean {
-    if (this.#options.random === undefined) return true;
-    const now = this.#platform.now();
-    if (now - this.#pongsSinceMs >= PING_AFTER_MS) {
-      this.#pongsSinceMs = now;
-      this.#pongs = 0;
-    }
-    return ++this.#pongs <= MOST_PONGS;
-  }
-
-  /** Follows the path's shortest round trip at once and longer ones slowly: queues come and go, a path stays. */
-  #sampleRtt(sample: number): void {
-    const known = this.#rttMs;
-    this.#rttMs = known === undefined || sample < known ? sample : known + (sample - known) / 8;
+    return this.#options.random === undefined || this.#vitals.mayPong(this.#platform.now());
   }
 
   #wake(): void {
