@@ -28,6 +28,7 @@ import { requestHead, sendBody } from "./request.ts";
 import { answer, type AnswerWatch, visitorHeaders } from "./response.ts";
 import { mayTryAnother } from "./retry.ts";
 import { type Route, routeOf } from "./route.ts";
+import { PROBE_SHARD } from "./shards.ts";
 import { Socket } from "./socket.ts";
 import { statusPage } from "./status.ts";
 import { Totals } from "./totals.ts";
@@ -89,8 +90,9 @@ export class Correlator extends DurableObject<Env> {
           return this.#connect(request);
         case "status":
           return this.#status(route.service);
-        // The Worker answers that itself.
+        // The Worker answers those itself.
         case "shards":
+        case "probe":
         case undefined:
           return refusal("no-route", request);
       }
@@ -162,7 +164,9 @@ export class Correlator extends DurableObject<Env> {
   #instead(service: string): DurableObjectStub | undefined {
     if (this.#agents.expectedWithinMs(Date.now()) > 0) return undefined;
     const first = objectOf(service, 0, this.env);
-    return first.id.equals(this.ctx.id) ? undefined : first;
+    if (first.id.equals(this.ctx.id)) return undefined;
+    // What measures the tunnel is for no origin.
+    return objectOf(service, PROBE_SHARD, this.env).id.equals(this.ctx.id) ? undefined : first;
   }
 
   /** One request and its answer through one agent. */

@@ -14,7 +14,10 @@ export type Route =
       /** What was cut off in front of the target: `/send/<service>`, or "" in hostname mode. */
       readonly prefix: string;
     }
-  | { readonly kind: "websocket" | "status" | "shards"; readonly service: string };
+  | { readonly kind: ServiceRoute; readonly service: string };
+
+/** Those of `/<kind>/<service>`. */
+type ServiceRoute = "websocket" | "status" | "shards" | "probe";
 
 /** One lower-case DNS label (RFC 1035 section 2.3.1, digits first allowed by RFC 1123): it is a host name too. */
 const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -46,18 +49,14 @@ export function routeOf(url: string, domain: string | undefined): Route | undefi
     const target = rest.startsWith("/") ? rest : `/${rest}`;
     return { kind: "send", service, target, prefix: url.slice(pathAt, nameEnd) };
   }
-  for (const kind of ["websocket", "status", "shards"] as const) {
+  for (const kind of ["websocket", "status", "shards", "probe"] as const) {
     if (url.startsWith(`/${kind}/`, pathAt)) return serviceRoute(url, pathAt, kind);
   }
   return undefined;
 }
 
 /** `/<kind>/<service>` and nothing more; a query is allowed, and means nothing here. */
-function serviceRoute(
-  url: string,
-  pathAt: number,
-  kind: "websocket" | "status" | "shards",
-): Route | undefined {
+function serviceRoute(url: string, pathAt: number, kind: ServiceRoute): Route | undefined {
   const nameAt = pathAt + kind.length + 2;
   const nameEnd = endOfSegment(url, nameAt);
   const service = url.slice(nameAt, nameEnd);

@@ -10,6 +10,9 @@ import type { Env } from "./env.ts";
 /** Beyond it an agent's sockets are the load. */
 export const MAX_SHARDS = 1000;
 
+/** The object that no visitor's request comes to: behind the last shard that there can be. See `probe.ts`. */
+export const PROBE_SHARD = MAX_SHARDS;
+
 /** Where objects can be made to live (Durable Objects, "Data location"); November 2026. */
 const places = new Set(
   "wnam enam sam weur eeur apac apac-ne apac-se oc afr me".split(" "),
@@ -66,12 +69,14 @@ export function shardName(service: string, shard: number): string {
 }
 
 /**
- * The shard that an agent dials, of its upgrade's URL: `?shard=<n>`, or the first. Not only one that there is: an agent
- * that has not heard of a change yet still finishes what it has.
+ * The shard that an agent dials, of its upgrade's URL: `?shard=<n>`, or the first; `?shard=probe` for one that measures.
+ * Not only one that there is: an agent that has not heard of a change yet still finishes what it has.
  * @throws TunnelError `bad-request`
  */
 export function dialledShard(url: string): number {
-  const shard = Number(new URL(url).searchParams.get("shard") ?? 0);
+  const dialled = new URL(url).searchParams.get("shard") ?? "0";
+  if (dialled === "probe") return PROBE_SHARD;
+  const shard = Number(dialled);
   if (Number.isInteger(shard) && shard >= 0 && shard < MAX_SHARDS) return shard;
   throw new TunnelError("bad-request", "shard");
 }

@@ -7,11 +7,12 @@
 import { TunnelError } from "../codec/errors.ts";
 import { PROTOCOL } from "../codec/limits.ts";
 import { authorize, bearerToken, visitorsNeedToken } from "./auth.ts";
-import type { Env } from "./env.ts";
+import { type Env, SOFTWARE } from "./env.ts";
 import { forward, objectOf } from "./object.ts";
+import { probe } from "./probe.ts";
 import { codeOf, refusal } from "./refusal.ts";
 import { type Route, routeOf } from "./route.ts";
-import { dialledShard, pickShard, shardsOf } from "./shards.ts";
+import { dialledShard, pickShard, PROBE_SHARD, shardsOf } from "./shards.ts";
 import { statusOfShards } from "./status-of-shards.ts";
 
 export { Correlator } from "./correlator.ts";
@@ -48,6 +49,7 @@ async function admit(request: Request, route: Route, env: Env): Promise<void> {
       return authorize(bearerToken(request), route.service, ["agent"], env);
     case "status":
     case "shards":
+    case "probe":
       return authorize(bearerToken(request), route.service, ["agent"], env);
   }
 }
@@ -77,7 +79,12 @@ function pass(request: Request, { kind, service }: Route, env: Env): Response | 
         );
       case "shards":
         // No object is touched: agents ask for it again and again.
-        return new Response(null, { status: 204, headers: { "sluice-shards": String(shards) } });
+        return new Response(null, {
+          status: 204,
+          headers: { "sluice-shards": String(shards), "sluice-edge": SOFTWARE },
+        });
+      case "probe":
+        return probe(request, service, objectOf(service, PROBE_SHARD, env));
     }
   } catch (error) {
     return refusal(codeOf(error, "worker"), request);

@@ -93,6 +93,10 @@ test("agents and status pages have one path a service, whatever the query", () =
   });
   expect(routeOf("https://e/status/shop", undefined)).toEqual({ kind: "status", service: "shop" });
   expect(routeOf("https://e/shards/shop", undefined)).toEqual({ kind: "shards", service: "shop" });
+  expect(routeOf("https://e/probe/shop?bytes=1", undefined)).toEqual({
+    kind: "probe",
+    service: "shop",
+  });
 });
 
 describe("in hostname mode", () => {

@@ -183,6 +183,7 @@ describe("an agent that asks how many shards there are", () => {
     const get = vi.spyOn(env.CORRELATOR, "getByName");
     const response = await ask(`/shards/${service}`, "7", { headers: { authorization } });
     expect([response.status, response.headers.get("sluice-shards")]).toEqual([204, "7"]);
+    expect(response.headers.get("sluice-edge")).toMatch(/^sluice-edge\/\d/);
     expect(get).not.toHaveBeenCalled();
   });
 

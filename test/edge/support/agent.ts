@@ -22,7 +22,7 @@ export interface ConnectOptions {
   readonly token?: string;
   readonly maxStreams?: number;
   /** Which of the service's objects it dials; the first when left out. */
-  readonly shard?: number;
+  readonly shard?: number | "probe";
   /** False: the socket opens but no HELLO is sent. */
   readonly greets?: boolean;
   /** More fields of the upgrade. */
