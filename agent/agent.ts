@@ -21,7 +21,7 @@ import { newPlatform } from "./connection/platform.ts";
 import type { Proxy } from "./connection/proxy.ts";
 import { reachOf } from "./connection/reach.ts";
 import { whyRefused } from "./connection/refused-token.ts";
-import { Serve } from "./serve.ts";
+import { type Replayer, Serve } from "./serve.ts";
 import { shardCount } from "./connection/shard-count.ts";
 import { Shards } from "./connection/shards.ts";
 import { onWake } from "./connection/slept.ts";
@@ -34,34 +34,34 @@ export interface AgentOptions {
   readonly report: (event: AgentEvent) => void;
   /** Who sees exchanges pass. */
   readonly watch?: Watch;
+  /** What answers, where that is not the server at `config.origin`. */
+  readonly origin?: AgentOrigin;
+}
+
+/** What answers, and ends with the agent. */
+export interface AgentOrigin extends Replayer {
+  close(): Promise<void>;
 }
 
 export class Agent {
   readonly #config: ConnectConfig;
   readonly #token: string;
   readonly #report: (event: AgentEvent) => void;
-  readonly #origin: Origin;
+  readonly #origin: AgentOrigin;
   readonly #shards: Shards;
   readonly #firstConnected = Promise.withResolvers<void>();
   /** The shards that were connected once. */
   readonly #connectedBefore = new Set<number>();
   #draining = false;
+  #final: Final | undefined;
   /** Settles when drained connections have closed. */
   #drained: Promise<void> | undefined;
 
-  constructor({ config, token, report, watch }: AgentOptions) {
+  constructor({ config, token, report, watch, origin }: AgentOptions) {
     this.#config = config;
     this.#token = token;
     this.#report = report;
-    this.#origin = new Origin({
-      address: config.origin,
-      basePath: config.basePath,
-      concurrency: config.concurrency,
-      hostHeader: config.hostHeader,
-      rewriteLocation: config.rewriteLocation,
-      tls: originTls(config.originCa, config.insecureOrigin),
-      timeoutMs: config.originTimeoutMs,
-    });
+    this.#origin = origin ?? serverAt(config);
     const reach = reachOf(config.edge, config.ca, process.env);
     const serve = new Serve({
       origin: this.#origin,
@@ -103,6 +103,11 @@ export class Agent {
     return this.#firstConnected.promise;
   }
 
+  /** Why it ended though nobody asked it to, once `run()` has returned. */
+  get final(): Final | undefined {
+    return this.#final;
+  }
+
   /** Serves until `drain()`, or until trying again cannot help. */
   async run(): Promise<ExitCode> {
     const { edge } = this.#config;
@@ -120,6 +125,7 @@ export class Agent {
       const ending = await this.#shards.run();
       const final = ending === undefined ? undefined : this.#whyFinal(ending);
       if (final === undefined) return exits.clean;
+      this.#final = final;
       this.#report({ event: "error", code: final.code, message: final.message });
       return final.exit;
     } finally {
@@ -130,11 +136,10 @@ export class Agent {
   }
 
   /** Takes no new requests, waits for those in flight as long as the grace allows, and lets `run()` return. */
-  drain(): void {
+  drain(graceMs = this.#config.graceMs): void {
     if (this.#draining) return;
     this.#draining = true;
     const inFlight = this.#shards.streams;
-    const { graceMs } = this.#config;
     this.#report({ event: "draining", inFlight, graceMs });
     const deadlineMs = performance.now() + graceMs;
     this.#drained = this.#shards.drain(deadlineMs, "the agent is shutting down");
@@ -216,8 +221,20 @@ export class Agent {
   }
 }
 
+function serverAt(config: ConnectConfig): Origin {
+  return new Origin({
+    address: config.origin,
+    basePath: config.basePath,
+    concurrency: config.concurrency,
+    hostHeader: config.hostHeader,
+    rewriteLocation: config.rewriteLocation,
+    tls: originTls(config.originCa, config.insecureOrigin),
+    timeoutMs: config.originTimeoutMs,
+  });
+}
+
 /** An end that trying again does not change. */
-interface Final {
+export interface Final {
   readonly exit: ExitCode;
   readonly code: AgentCode;
   readonly message: string;

@@ -64,3 +64,6 @@ export type AgentEvent =
   | { readonly event: "warning"; readonly code: AgentCode; readonly message: string }
   | { readonly event: "error"; readonly code: AgentCode; readonly message: string }
   | RequestEvent;
+
+/** What the library's listeners get: all but what only an edge says. */
+export type TunnelEvent = Exclude<AgentEvent, { readonly event: "listening" }>;

@@ -21,8 +21,14 @@ export interface Replay {
   cancel(error: TunnelError): void;
 }
 
+/** What answers: a server somewhere, or a function of this process. */
+export interface Replayer {
+  /** Starts one exchange. */
+  replay(exchange: Exchange, watch: ExchangeWatch | undefined): Replay;
+}
+
 export interface ServeOptions {
-  readonly origin: { replay(exchange: Exchange, watch: ExchangeWatch | undefined): Replay };
+  readonly origin: Replayer;
   readonly concurrency: number;
   /** Called once for each exchange, when it has ended. */
   readonly finished: (request: RequestEvent) => void;

@@ -182,6 +182,7 @@ export class Answer {
     const { watch } = this.#options;
     watch?.sent?.(bytes);
     if (outgoing.write(bytes)) return;
+    if (this.#mismatched()) return;
     this.#flow?.pause();
     watch?.stalled?.();
     outgoing.ready().then(
@@ -199,6 +200,7 @@ export class Answer {
     if (this.over) return;
     const { outgoing, incoming } = this.#exchange;
     if (this.#head?.length !== "none") outgoing.end(crossing(trailers));
+    if (this.#mismatched()) return;
     if (trailers.length > 0) this.#options.watch?.trailers?.(trailers);
     this.#finish("ok", this.#head?.status ?? 0);
     if (this.sent) return;
@@ -238,6 +240,13 @@ export class Answer {
     if (this.#outcome === undefined) return;
     this.#options.watch?.ended(this.#outcome);
     this.#settle(this.#outcome);
+  }
+
+  /** Whether the body was not as long as its head said: then the exchange has cut it, and so it ends here. */
+  #mismatched(): boolean {
+    const { error } = this.#exchange;
+    if (error !== undefined) this.fail(error.code, error.note);
+    return error !== undefined;
   }
 
   #tryAgain({ delayMs, send }: Retry): void {
