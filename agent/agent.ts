@@ -3,6 +3,8 @@
  */
 import { randomBytes } from "node:crypto";
 import type { ErrorCode } from "../codec/errors.ts";
+import type { Exchange } from "../codec/exchange.ts";
+import type { HeaderList } from "../codec/frame.ts";
 import type { Session } from "../codec/session.ts";
 import {
   type ConnectConfig,
@@ -48,6 +50,7 @@ export class Agent {
   readonly #token: string;
   readonly #report: (event: AgentEvent) => void;
   readonly #origin: AgentOrigin;
+  readonly #serve: Serve;
   readonly #shards: Shards;
   readonly #firstConnected = Promise.withResolvers<void>();
   /** The shards that were connected once. */
@@ -63,7 +66,7 @@ export class Agent {
     this.#report = report;
     this.#origin = origin ?? serverAt(config);
     const reach = reachOf(config.edge, config.ca, process.env);
-    const serve = new Serve({
+    this.#serve = new Serve({
       origin: this.#origin,
       concurrency: config.concurrency,
       finished: report,
@@ -77,7 +80,7 @@ export class Agent {
       // Names this process to the edge.
       id: randomBytes(16).toString("base64url"),
       replace: config.replace,
-      accept: (exchange) => serve.accept(exchange),
+      accept: (exchange) => this.#serve.accept(exchange),
       count: (signal) => shardCount(shardsUrl(config), token, signal, reach.agent),
       counted: (shards) => report({ event: "shards", shards }),
       connected: (shard, session, resumed) => this.#connected(shard, session, resumed),
@@ -133,6 +136,11 @@ export class Agent {
       await this.#drained;
       await this.#origin.close();
     }
+  }
+
+  /** Serves an exchange that did not come from the edge; the origin gets the fields `own` beside those of its head. */
+  serve(exchange: Exchange, own: HeaderList): void {
+    this.#serve.accept(exchange, own);
   }
 
   /** Takes no new requests, waits for those in flight as long as the grace allows, and lets `run()` return. */

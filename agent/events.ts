@@ -30,6 +30,8 @@ interface OfShard {
 /** Everything a program can learn from us. */
 export type AgentEvent =
   | { readonly event: "listening"; readonly url: string }
+  /** The page that shows exchanges; the URL holds its token. */
+  | { readonly event: "inspector"; readonly url: string }
   | (OfShard & {
       readonly event: "connected";
       readonly url: string;

@@ -7,6 +7,7 @@
 import PQueue from "p-queue";
 import { errors, type TunnelError } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
+import type { HeaderList } from "../codec/frame.ts";
 import type { Outcome } from "./origin/answer.ts";
 import type { RequestEvent } from "./events.ts";
 import type { ExchangeWatch, Watch } from "./watch.ts";
@@ -23,8 +24,8 @@ export interface Replay {
 
 /** What answers: a server somewhere, or a function of this process. */
 export interface Replayer {
-  /** Starts one exchange. */
-  replay(exchange: Exchange, watch: ExchangeWatch | undefined): Replay;
+  /** Starts one exchange. A server gets the fields `own` beside the visitor's. */
+  replay(exchange: Exchange, watch: ExchangeWatch | undefined, own: HeaderList): Replay;
 }
 
 export interface ServeOptions {
@@ -50,8 +51,11 @@ export class Serve {
     return this.#queue.pending + this.#queue.size;
   }
 
-  /** Takes an exchange. To be called synchronously when it was opened. */
-  accept(exchange: Exchange): void {
+  /**
+   * Takes an exchange. To be called synchronously when it was opened.
+   * @param own fields that the origin gets beside the visitor's
+   */
+  accept(exchange: Exchange, own: HeaderList = []): void {
     const startedMs = performance.now();
     const waiting = new AbortController();
     const watch = this.#options.watch?.opened(exchange);
@@ -73,7 +77,7 @@ export class Serve {
         return;
       }
       watch?.started?.();
-      replay = this.#options.origin.replay(exchange, watch);
+      replay = this.#options.origin.replay(exchange, watch, own);
       void replay.done.then(report);
       await replay.released;
     };

@@ -11,6 +11,7 @@ import { onSignals } from "../signals.ts";
 import type { Log } from "../terminal/log.ts";
 import { agentToken } from "./agent-token.ts";
 import { develop } from "./develop.ts";
+import { InspectedAgent, startInspector } from "./inspect.ts";
 
 /** @returns the exit code: one of ours, or that of a command that we ran. @throws UsageError */
 export async function connect(
@@ -37,18 +38,34 @@ export async function connect(
     }
     return develop(command, values, log);
   }
-  const wanted: { readonly config: ConnectConfig; readonly token: string }[] = [];
+  const wanted: {
+    readonly config: ConnectConfig;
+    readonly token: string;
+    readonly values: GivenValues;
+  }[] = [];
   for (const values of services) {
     const config = connectConfig(values);
-    wanted.push({ config, token: await agentToken(config, values, log) });
+    wanted.push({ config, token: await agentToken(config, values, log), values });
   }
   for (const { config } of wanted) log.live(`connecting to ${socketUrl(config).href}`);
   const { Agent } = await import("../agent.ts");
   const width = several ? Math.max(...wanted.map(({ config }) => config.service.length)) : 0;
-  const agents = wanted.map(({ config, token }) => {
+  const inspector = await startInspector(given, (event) => log.event(event));
+  const agents = wanted.map(({ config, token, values }) => {
     const { service } = config;
     const own = log.of(service, several ? service.padEnd(width) : "");
-    return new Agent({ config, token, report: (event) => own.event(event) });
+    const inspected = new InspectedAgent(inspector, config, values);
+    const agent = new Agent({
+      config,
+      token,
+      report: (event) => {
+        own.event(event);
+        inspected.report(event);
+      },
+      ...inspected.watch,
+    });
+    inspected.runs(agent);
+    return agent;
   });
   process.on("SIGHUP", () => {
     for (const agent of agents) agent.redial("asked to dial again");

@@ -6,6 +6,7 @@ import { DevServer } from "../dev-server/dev-server.ts";
 import { onSignals } from "../signals.ts";
 import type { Log } from "../terminal/log.ts";
 import { agentToken } from "./agent-token.ts";
+import { InspectedAgent, startInspector } from "./inspect.ts";
 
 /** How long a command may take to end when we cannot go on. */
 const STOP_WITHIN_MS = 5000;
@@ -59,7 +60,18 @@ export async function develop(
     const config = connectConfig({ ...rest, origin: { text, from: server.name, flag: true } });
     log.live(`${server.name} listens on ${text}; connecting to ${socketUrl(config).href}`);
     const module = await import("../agent.ts");
-    const running = new module.Agent({ config, token, report: (event) => log.event(event) });
+    const inspector = await startInspector(values, (event) => log.event(event));
+    const inspected = new InspectedAgent(inspector, config, values);
+    const running = new module.Agent({
+      config,
+      token,
+      report: (event) => {
+        log.event(event);
+        inspected.report(event);
+      },
+      ...inspected.watch,
+    });
+    inspected.runs(running);
     agent = running;
     process.on("SIGHUP", () => running.redial("asked to dial again"));
     void server.ended.then((code) => {

@@ -112,7 +112,16 @@ export function connectFlags(command: Command): Command {
         "AGENT_REPLACE",
         "take over: other agents of the service finish what they have and end",
       ),
-    );
+    )
+    .addOption(
+      option(
+        "--inspect-port <port>",
+        "AGENT_INSPECT_PORT",
+        "where the page that shows exchanges is; 0 lets the system choose (default 4040 or the next, on a terminal)",
+      ),
+    )
+    .addOption(option("--no-inspect", "AGENT_INSPECT", "without that page (the variable: 0)"))
+    .addOption(new Option("--inspect").hideHelp());
   return outputFlags(command);
 }
 

@@ -28,14 +28,21 @@ export function fieldsFromWire(raw: readonly (Buffer | string)[]): string[] {
   return raw.map(fromWire);
 }
 
+/** What the agent itself says in a request's head. */
+export interface Own {
+  readonly host: string;
+  /** Further fields, which visitors cannot send. */
+  readonly own: HeaderList;
+}
+
 /**
  * A request's fields as the origin gets them: what may cross, under our own `Host`.
  *
  * `Content-Length` and `Transfer-Encoding` are left to whoever frames the body: framing by two parties is request
  * smuggling (RFC 9112 section 11.2). `Expect` was answered at the edge.
  */
-export function requestFields(head: RequestHead, host: string): string[] {
-  const fields = ["host", host];
+export function requestFields(head: RequestHead, { host, own }: Own): string[] {
+  const fields = ["host", host, ...own];
   const crossed: HeaderList = crossing(head.headers);
   for (let i = 0; i + 1 < crossed.length; i += 2) {
     const name = crossed[i] as string;

@@ -136,13 +136,14 @@ function sendBody(stream: ClientHttp2Stream, call: Call, body: Buffer | undefine
 }
 
 /** Names in lower case, repeated ones with all their values (RFC 9113 section 8.2); `Host` is `:authority`. */
-function headersOf({ exchange, path, host }: Call, body: Buffer | undefined): OutgoingHttpHeaders {
-  const { request } = exchange;
+function headersOf(call: Call, body: Buffer | undefined): OutgoingHttpHeaders {
+  const { path, host } = call;
+  const { request } = call.exchange;
   const headers = Object.create(null) as Record<string, string | string[]>;
   headers[":method"] = request.method;
   headers[":path"] = path;
   headers[":authority"] = host;
-  const [, , ...fields] = requestFields(request, host);
+  const [, , ...fields] = requestFields(request, call);
   const length = body?.length ?? request.length;
   if (typeof length === "number") fields.push("content-length", String(length));
   for (let i = 0; i + 1 < fields.length; i += 2) {

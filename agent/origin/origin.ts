@@ -6,6 +6,7 @@
 import type { Agent as HttpAgent } from "node:http";
 import type { Pool } from "undici";
 import type { Exchange } from "../../codec/exchange.ts";
+import type { HeaderList } from "../../codec/frame.ts";
 import { Answer, type Retry } from "./answer.ts";
 import { withBase } from "./base-path.ts";
 import type { Call } from "./call.ts";
@@ -57,8 +58,11 @@ export class Origin {
     if (address.http2) this.#http2 = new Http2(address, tls, concurrency);
   }
 
-  /** Starts one exchange. Call `cancel` of what it returns when nobody waits for the answer any more. */
-  replay(exchange: Exchange, watch?: ExchangeWatch): Answer {
+  /**
+   * Starts one exchange. Call `cancel` of what it returns when nobody waits for the answer any more.
+   * @param own fields that the origin gets beside the visitor's
+   */
+  replay(exchange: Exchange, watch?: ExchangeWatch, own: HeaderList = []): Answer {
     const { basePath, rewriteLocation, timeoutMs } = this.#options;
     const { request } = exchange;
     const path = withBase(basePath, request.path);
@@ -91,7 +95,7 @@ export class Origin {
       again,
       watch,
     });
-    const call: Call = { exchange, path: path ?? "", host: this.#host, answer };
+    const call: Call = { exchange, path: path ?? "", host: this.#host, own, answer };
     const send = (): void => this.#send(call, whole, body);
     if (path === undefined) {
       answer.fail("bad-request", `the target leads out of ${basePath}`);

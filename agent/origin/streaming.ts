@@ -61,7 +61,7 @@ export function sendStreaming(agent: HttpAgent | false, address: OriginAddress, 
 
 function open(agent: HttpAgent | false, address: OriginAddress, call: Call): ClientRequest {
   const { request: head } = call.exchange;
-  const headers = requestFields(head, call.host);
+  const headers = requestFields(head, call);
   if (head.length === "unknown") headers.push("transfer-encoding", "chunked");
   else if (typeof head.length === "number") headers.push("content-length", String(head.length));
   const { method } = head;

@@ -64,7 +64,7 @@ export function sendUpgrade(address: OriginAddress, tls: OriginTls, call: Call):
 }
 
 function open(address: OriginAddress, tls: OriginTls, call: Call, key: string): ClientRequest {
-  const headers = requestFields(call.exchange.request, call.host);
+  const headers = requestFields(call.exchange.request, call);
   headers.push("connection", "Upgrade", "upgrade", "websocket");
   headers.push("sec-websocket-version", "13", "sec-websocket-key", key);
   return requestTo(address, call, { ...tls, agent: false, method: "GET", headers });

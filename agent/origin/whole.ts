@@ -56,9 +56,9 @@ export function wholeBody({ request, incoming }: Exchange): Buffer | undefined {
 
 /** Sends a request that `isWhole`. */
 export function sendWhole(pool: Pool, call: Call, body: Buffer | undefined): void {
-  const { answer, path, host } = call;
+  const { answer, path } = call;
   const { request } = call.exchange;
-  const headers = requestFields(request, host);
+  const headers = requestFields(request, call);
   // With a body undici repeats the header itself; without one it says `Content-Length: 0` where the method asks for it.
   if (body !== undefined) headers.push("content-length", String(body.length));
   // undici writes head and body at once.

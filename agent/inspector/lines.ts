@@ -1,0 +1,88 @@
+/** Bytes to lines, of which no more than the beginning is kept: a line may never end. */
+
+const LF = 0x0a;
+const CR = 0x0d;
+
+/** The beginning of a line, and how long all of it was. */
+export interface Line {
+  readonly text: string;
+  readonly bytes: number;
+  readonly cut: boolean;
+}
+
+export class Lines {
+  readonly #most: number;
+  /** Whether a CR alone ends a line, as in event streams. */
+  readonly #byCr: boolean;
+  #pieces: Uint8Array[] = [];
+  #kept = 0;
+  #bytes = 0;
+  /** The last byte was a CR that ended a line: an LF behind it belongs to it. */
+  #afterCr = false;
+
+  constructor(options: { readonly mostBytes: number; readonly byCr: boolean }) {
+    this.#most = options.mostBytes;
+    this.#byCr = options.byCr;
+  }
+
+  /** Takes bytes, and calls `line` for each line that they end. */
+  read(bytes: Uint8Array, line: (line: Line) => void): void {
+    let from = 0;
+    if (this.#afterCr && bytes.length > 0) {
+      if (bytes[0] === LF) from = 1;
+      this.#afterCr = false;
+    }
+    while (from < bytes.length) {
+      const end = this.#endOf(bytes, from);
+      if (end === -1) {
+        this.#take(bytes.subarray(from));
+        return;
+      }
+      this.#take(bytes.subarray(from, end));
+      line(this.#flush());
+      from = end + 1;
+      if (!this.#byCr || bytes[end] !== CR) continue;
+      if (from === bytes.length) this.#afterCr = true;
+      else if (bytes[from] === LF) from++;
+    }
+  }
+
+  /** What came after the last end of a line; undefined for nothing. */
+  rest(): Line | undefined {
+    return this.#bytes === 0 ? undefined : this.#flush();
+  }
+
+  #endOf(bytes: Uint8Array, from: number): number {
+    const lf = bytes.indexOf(LF, from);
+    if (!this.#byCr) return lf;
+    const cr = bytes.subarray(from, lf === -1 ? bytes.length : lf).indexOf(CR);
+    return cr === -1 ? lf : from + cr;
+  }
+
+  #take(bytes: Uint8Array): void {
+    this.#bytes += bytes.length;
+    const room = this.#most - this.#kept;
+    if (room <= 0 || bytes.length === 0) return;
+    const kept = bytes.slice(0, room);
+    this.#pieces.push(kept);
+    this.#kept += kept.length;
+  }
+
+  #flush(): Line {
+    const line: Line = {
+      text: decode(Buffer.concat(this.#pieces)),
+      bytes: this.#bytes,
+      cut: this.#bytes > this.#kept,
+    };
+    this.#pieces = [];
+    this.#kept = 0;
+    this.#bytes = 0;
+    return line;
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+function decode(bytes: Uint8Array): string {
+  return utf8.decode(bytes);
+}

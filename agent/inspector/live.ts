@@ -1,0 +1,116 @@
+/**
+ * What changes, told to the browsers that look, as server-sent events: a few times a second, and only what is new.
+ *
+ * A browser that does not read is not waited for: what it misses it gets by asking for the list again.
+ */
+import type { ServerResponse } from "node:http";
+import type { Capture } from "./capture.ts";
+import type { Recording } from "./recording.ts";
+
+/** Between two reports: faster nobody sees. */
+const EVERY_MS = 120;
+
+/** The most rows in one: a screen shows fifty. */
+const MOST_ROWS = 200;
+
+/** A connection that is silent for longer may be taken for dead. */
+const HEARTBEAT_MS = 15_000;
+
+/** What may wait for one browser. */
+const MOST_WAITING_BYTES = 256 * 1024;
+
+/** The most browsers' windows at once. */
+export const MOST_VIEWERS = 16;
+
+interface Viewer {
+  readonly response: ServerResponse;
+  /** It did not read, and has missed something. */
+  behind: boolean;
+}
+
+export class Live {
+  readonly #capture: Capture;
+  readonly #viewers = new Set<Viewer>();
+  readonly #changed = new Set<Recording>();
+  #timer: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(capture: Capture) {
+    this.#capture = capture;
+  }
+
+  get viewers(): number {
+    return this.#viewers.size;
+  }
+
+  /** Tells one more browser from now on. False: there are too many. */
+  join(response: ServerResponse): boolean {
+    if (this.#viewers.size >= MOST_VIEWERS) return false;
+    const viewer: Viewer = { response, behind: false };
+    this.#viewers.add(viewer);
+    this.#capture.onChange = (recording) => this.#note(recording);
+    this.#heartbeat ??= setInterval(() => this.#send(": still here\n\n"), HEARTBEAT_MS).unref();
+    response.on("drain", () => {
+      if (!viewer.behind) return;
+      viewer.behind = false;
+      response.write("event: resync\ndata: {}\n\n");
+    });
+    response.on("close", () => this.#leave(viewer));
+    response.write("retry: 1000\nevent: hello\ndata: {}\n\n");
+    return true;
+  }
+
+  /** All exchanges were forgotten. */
+  cleared(): void {
+    this.#changed.clear();
+    this.#send("event: cleared\ndata: {}\n\n");
+  }
+
+  /** Something about the connections has changed. */
+  status(): void {
+    this.#send("event: status\ndata: {}\n\n");
+  }
+
+  close(): void {
+    for (const { response } of this.#viewers) response.end();
+  }
+
+  #note(recording: Recording): void {
+    this.#changed.add(recording);
+    this.#timer ??= setTimeout(() => this.#report(), EVERY_MS).unref();
+  }
+
+  #report(): void {
+    this.#timer = undefined;
+    const changed = [...this.#changed].filter((recording) => !recording.forgotten);
+    this.#changed.clear();
+    const newest = changed.sort((a, b) => b.id - a.id).slice(0, MOST_ROWS);
+    const { seen, open } = this.#capture;
+    const report = {
+      seen,
+      open,
+      missed: changed.length - newest.length,
+      rows: newest.map((recording) => recording.row()),
+    };
+    this.#send(`event: rows\ndata: ${JSON.stringify(report)}\n\n`);
+  }
+
+  #send(text: string): void {
+    for (const viewer of this.#viewers) {
+      if (viewer.behind) continue;
+      if (viewer.response.writableLength > MOST_WAITING_BYTES) viewer.behind = true;
+      else viewer.response.write(text);
+    }
+  }
+
+  #leave(viewer: Viewer): void {
+    this.#viewers.delete(viewer);
+    if (this.#viewers.size > 0) return;
+    this.#capture.onChange = undefined;
+    this.#changed.clear();
+    clearTimeout(this.#timer);
+    clearInterval(this.#heartbeat);
+    this.#timer = undefined;
+    this.#heartbeat = undefined;
+  }
+}
