@@ -1,7 +1,5 @@
 /**
  * The edge on this machine: the same Worker and Durable Object as on Cloudflare, in this machine's workerd.
- *
- * It bundles `edge/worker.ts` by path and never imports it: agent and edge meet only on the wire.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,11 +8,11 @@ import { get } from "node:http";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import * as v from "valibot";
 import type { EdgeConfig } from "../config/config.ts";
 import { temporaryDirectory } from "./temporary.ts";
 import { UsageError } from "../config/usage.ts";
+import { bundleWorker } from "./worker-bundle.ts";
 
 /** From start to listening takes workerd some 20 ms, and a busy machine many times that. */
 const START_TIMEOUT_MS = 30_000;
@@ -61,7 +59,7 @@ export interface Edge {
  */
 export async function startEdge(config: EdgeConfig, secret: string): Promise<Edge> {
   const directory = await temporaryDirectory("sluice-edge-");
-  await bundle(join(directory, "worker.js"));
+  await bundleWorker(join(directory, "worker.js"));
   await writeFile(join(directory, "config.capnp"), await capnp(config));
   return run(join(directory, "config.capnp"), config, secret);
 }
@@ -195,41 +193,18 @@ function keepLines(child: ChildProcess): () => string {
   return () => (lines.length === 0 ? "" : ` It said:\n${lines.join("\n")}`);
 }
 
-async function bundle(outfile: string): Promise<void> {
-  const { build } = await development("esbuild", () => import("esbuild"));
-  await build({
-    entryPoints: [fileURLToPath(new URL("../../edge/worker.ts", import.meta.url))],
-    outfile,
-    bundle: true,
-    format: "esm",
-    target: "es2024",
-    platform: "neutral",
-    mainFields: ["module", "main"],
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*"],
-    logLevel: "silent",
-  });
-}
-
 /** The package has no types: it exports the path of its binary. */
 async function workerdPath(): Promise<string> {
   const require = createRequire(import.meta.url);
-  const found: unknown = await development("workerd", () => require("workerd"));
-  return v.parse(v.object({ default: v.string() }), found).default;
-}
-
-/** esbuild and workerd come with a checkout, not with a published agent. */
-async function development<T>(name: string, load: () => T | Promise<T>): Promise<T> {
   try {
-    return await load();
+    return v.parse(v.object({ default: v.string() }), require("workerd")).default;
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND") {
-      throw new UsageError(
-        `\`agent edge\` needs the package ${name}: run it from a checkout after \`npm ci\`.`,
-      );
+    if (!(error instanceof Error && "code" in error && error.code === "MODULE_NOT_FOUND")) {
+      throw error;
     }
-    throw error;
+    throw new UsageError(
+      "`agent edge` runs on workerd, which is 130 MB and so does not come with this package. Install it beside: `npm install workerd` (with -g if this is installed with -g).",
+    );
   }
 }
 

@@ -11,7 +11,7 @@ import { UsageError } from "../config/usage.ts";
 import type { AgentEvent } from "../events.ts";
 import { type Handler, HandlerOrigin } from "../origin/handler.ts";
 import { PrivateServer } from "../origin/private-server.ts";
-import { ConnectError, connectErrorCode } from "./errors.ts";
+import { ConnectError } from "./errors.ts";
 import { checked, type ConnectOptions } from "./options.ts";
 import { Listeners } from "./listeners.ts";
 import { openTunnel, type Tunnel } from "./tunnel.ts";
@@ -84,7 +84,7 @@ async function run(
     return new ConnectError("internal-error", `Please report it: ${String(error)}`);
   }
   const { final } = agent;
-  return final && new ConnectError(connectErrorCode(final.code), final.message);
+  return final && new ConnectError(final.code, final.message);
 }
 
 function functionOf(handler: Handler, config: ConnectConfig): HandlerOrigin {
