@@ -2,7 +2,7 @@
  * What of a row is the headline: the figure that is compared, and the floor it is compared with.
  */
 import { MEMCPY_FRESH } from "./codec.ts";
-import { BARE_256, BARE_64, DIRECT, HELLO } from "./floor/floors.ts";
+import { BARE_256, BARE_64, DIRECT, HELLO, RELAY } from "./floor/floors.ts";
 import type { Figure, Row } from "./row.ts";
 
 /** The first figure that a row has of these is its headline. */
@@ -23,6 +23,7 @@ function floorsOf(row: Row): readonly string[] {
   if (row.subject !== "tunnel") return [];
   if (row.name.startsWith("small, c=")) return [HELLO];
   if (/^(?:down|up)load/.test(row.name)) return [BARE_64, BARE_256];
+  if (row.name.includes("WebSockets")) return [RELAY];
   return row.name === "events" ? [DIRECT] : [];
 }
 

@@ -24,6 +24,10 @@ export interface Plan {
   readonly uploadBytes: number;
   readonly uploadMs: number;
   readonly events: number;
+  /** WebSockets and event streams that stay at once, and how long they are measured. */
+  readonly sockets: number;
+  readonly streams: number;
+  readonly socketsMs: number;
   /** How long a stalled reader is watched. */
   readonly stallMs: number;
   readonly rttsMs: readonly number[];
@@ -46,6 +50,9 @@ export const fullPlan: Plan = {
   uploadBytes: 128 * MiB,
   uploadMs: 20_000,
   events: 75,
+  sockets: 500,
+  streams: 100,
+  socketsMs: 5000,
   stallMs: 12_000,
   rttsMs: [20, 50, 150],
   mbitPerS: 20,
@@ -67,6 +74,9 @@ export const quickPlan: Plan = {
   uploadBytes: 64 * MiB,
   uploadMs: 20_000,
   events: 20,
+  sockets: 100,
+  streams: 20,
+  socketsMs: 1000,
   stallMs: 4000,
   rttsMs: [20, 50, 150],
   mbitPerS: 20,

@@ -13,7 +13,7 @@ export const cli = join(root, "agent/cli.ts");
 export const SERVICE = "bench";
 
 /** As many requests at the origin at once as the benchmark has visitors: the agent's own queue is not what is measured. */
-const CONCURRENCY = 512;
+const CONCURRENCY = 1024;
 
 /** A Sluice, and a relay that counts its messages if that was asked for. */
 export interface Sluice extends System {
@@ -42,7 +42,7 @@ export async function startSluice(site: Site, countMessages = false): Promise<Sl
     name: "sluice",
     kind: "ours",
     target: { port, prefix: `/send/${SERVICE}` },
-    does: ["small", "download", "upload", "events"],
+    does: ["small", "download", "upload", "events", "sockets"],
     edge: () => family(edge.pid, /^workerd/),
     agent: () => [agent.pid],
     relay,

@@ -7,7 +7,7 @@ import type { Kind } from "./row.ts";
 import type { RelayAnswer, RelayOptions } from "./site/relay.ts";
 
 /** What a system can be asked to do: floors exist only for one thing or two. */
-export type Work = "small" | "download" | "upload" | "events";
+export type Work = "small" | "download" | "upload" | "events" | "sockets";
 
 export interface System {
   readonly name: string;

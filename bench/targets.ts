@@ -3,12 +3,19 @@
  * here when it is missed.
  */
 import { MEMCPY, MEMCPY_FRESH, OURS_INTO } from "./codec.ts";
-import { BARE_256, BARE_64, HELLO } from "./floor/floors.ts";
+import { BARE_256, BARE_64, HELLO, RELAY } from "./floor/floors.ts";
 import { STALLED } from "./memory.ts";
 import { LIMITED_RTT_MS, pathName } from "./path.ts";
 import { SSH } from "./peers/ssh.ts";
 import { figureOf, type Row, type Subject } from "./row.ts";
-import { BESIDE_DOWNLOADS, besideStalled, downloadRow, smallRow, uploadRow } from "./tunnel.ts";
+import {
+  BESIDE_DOWNLOADS,
+  besideStalled,
+  downloadRow,
+  smallRow,
+  SOCKETS,
+  uploadRow,
+} from "./tunnel.ts";
 
 export interface Verdict {
   /** What was asked for, in words. */
@@ -81,6 +88,16 @@ export function verdictsOf(rows: readonly Row[], of = OURS): Verdict[] {
     atMost(
       "c=1: p50 ÷ hello",
       over(get("tunnel", c1, "p50Ms"), get("tunnel", c1, "p50Ms", HELLO)),
+      2,
+    ),
+    atMost(
+      "500 WebSockets: p50 ÷ bare relay",
+      over(get("tunnel", SOCKETS, "p50Ms"), get("tunnel", SOCKETS, "p50Ms", RELAY)),
+      2,
+    ),
+    atMost(
+      "100 event streams beside them: p50 ÷ bare relay",
+      over(get("tunnel", SOCKETS, "eventP50Ms"), get("tunnel", SOCKETS, "eventP50Ms", RELAY)),
       2,
     ),
     atMost("beside 2 downloads: p50 ÷ idle", get("tunnel", BESIDE_DOWNLOADS, "p50OverIdle"), 4),

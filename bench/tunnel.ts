@@ -1,6 +1,6 @@
 /**
- * The tunnel on loopback, everything real, beside floors and peers: small requests, bulk both ways, event streams, and
- * small requests while others move or hold up large bodies.
+ * The tunnel on loopback, everything real, beside floors and peers: small requests, bulk both ways, event streams,
+ * WebSockets, and small requests while others move or hold up large bodies.
  */
 import type { Job } from "./load/job.ts";
 import type { Sample, Units } from "./measure.ts";
@@ -15,10 +15,15 @@ import {
   measureWork,
   memoryUnits,
   smallUnits,
+  socketUnits,
 } from "./work.ts";
 
 const GiB = 1024 ** 3;
 const EVENT_EVERY_MS = 20;
+
+/** Many who stay say little each: two messages a second, and five events. */
+const SOCKET_EVERY_MS = 500;
+const STREAM_EVERY_MS = 200;
 
 /** More than passes while small requests are measured beside it. */
 const BESIDE_BYTES = 16 * GiB;
@@ -32,6 +37,8 @@ export interface Generators {
 export const smallRow = (concurrency: number): string => `small, c=${concurrency}`;
 export const downloadRow = (streams: number): string => `download, ${streams}`;
 export const uploadRow = (streams: number): string => `upload, ${streams}`;
+/** Of the full plan; a quick run has fewer and the same name, as with other rows. */
+export const SOCKETS = "500 WebSockets and 100 event streams";
 export const BESIDE_DOWNLOADS = "small beside 2 downloads";
 export const besideStalled = (readers: number): string =>
   `small beside ${readers} stalled reader${readers === 1 ? "" : "s"}`;
@@ -80,6 +87,23 @@ export async function tunnelRows(
           target: system.target,
           everyMs: EVENT_EVERY_MS,
           count: plan.events,
+        }),
+    },
+    {
+      ...base,
+      name: SOCKETS,
+      systems: that("sockets"),
+      units: socketUnits,
+      measure: (system) =>
+        measureWork(measured, system, {
+          kind: "sockets",
+          target: system.target,
+          sockets: plan.sockets,
+          everyMs: SOCKET_EVERY_MS,
+          streams: plan.streams,
+          eventEveryMs: STREAM_EVERY_MS,
+          warmMs: plan.warmMs,
+          ms: plan.socketsMs,
         }),
     },
     {

@@ -104,11 +104,19 @@ export const eventUnits: Units = {
   ...memoryUnits,
 };
 
+export const socketUnits: Units = {
+  p50Ms: ["ms", "less"],
+  p99Ms: ["ms", "less"],
+  eventP50Ms: ["ms", "less"],
+  eventP99Ms: ["ms", "less"],
+  ...memoryUnits,
+};
+
 /** Does a job for a system and returns its figures: those of the job, and CPU for each request or GiB. */
 export async function measureWork(
   generator: Generator,
   system: System,
-  job: Job & { readonly kind: "small" | "download" | "upload" | "events" },
+  job: Job & { readonly kind: "small" | "download" | "upload" | "events" | "sockets" },
 ): Promise<Sample> {
   const [result, cost] = await costOf(system, () => generator.ask(job));
   const memory = {
@@ -138,6 +146,7 @@ export async function measureWork(
       };
     }
     case "events":
+    case "sockets":
       return { ...result, ...memory };
   }
 }

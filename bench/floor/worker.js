@@ -8,6 +8,8 @@
  * `/own/<chunk>`        bodies that the object makes itself, in chunks of so many bytes
  * `/bare/<message>`     bodies between visitor and WebSocket, in messages of so many bytes, with no framing and no
  *                       flow control: one body at a time has a socket for itself
+ * `/relay/<how>`        WebSockets, and event streams, each joined to a WebSocket to the partner, message by message:
+ *                       the partner echoes and makes events itself ("echo"), or passes all on to the origin ("origin")
  */
 import { DurableObject } from "cloudflare:workers";
 import { slice, smallBody } from "../site/pattern.ts";
@@ -23,7 +25,8 @@ export class Floor extends DurableObject {
 
   fetch(request) {
     const [, what, size, ...path] = new URL(request.url).pathname.split("/");
-    if (request.headers.get("upgrade") === "websocket") return this.#connect();
+    if (what === "relay") return this.#relay(size, path);
+    if (request.headers.get("upgrade") === "websocket") return this.#connect(what === "awake");
     if (what === "hello") return new Response(smallBody(path[1]));
     if (what === "ask") return this.#ask(size, path[1]);
     if (what === "own") return own(Number(size), Number(path[1]));
@@ -31,9 +34,13 @@ export class Floor extends DurableObject {
     return this.#download(Number(size), Number(path[1]));
   }
 
-  #connect() {
+  /** A socket of the partner's; one that keeps the object awake is told of its messages more cheaply. */
+  #connect(awake) {
     const { 0: client, 1: server } = new WebSocketPair();
-    this.ctx.acceptWebSocket(server);
+    if (awake) {
+      server.accept();
+      server.addEventListener("message", ({ data }) => this.webSocketMessage(server, data));
+    } else this.ctx.acceptWebSocket(server);
     this.#free.push(server);
     return new Response(null, { status: 101, webSocket: client });
   }
@@ -71,6 +78,45 @@ export class Floor extends DurableObject {
     this.#asked.set(++this.#last, resolve);
     this.#free[0].send(`${word} ${this.#last} ${id}`);
     return new Response(await promise);
+  }
+
+  #relay(how, [what, everyMs, count]) {
+    if (what === "events") return this.#relayEvents(`${how} ${everyMs} ${count}`);
+    const { 0: client, 1: visitor } = new WebSocketPair();
+    visitor.accept();
+    const partner = this.#take((message) => {
+      if (message === "done") this.#giveBack(partner);
+      else visitor.send(message);
+    });
+    partner.send(how);
+    visitor.addEventListener("message", ({ data }) => partner.send(data));
+    visitor.addEventListener("close", () => {
+      visitor.close();
+      partner.send("stop");
+    });
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  #relayEvents(order) {
+    const encoder = new TextEncoder();
+    let partner;
+    let gone = false;
+    const body = new ReadableStream({
+      start: (controller) => {
+        partner = this.#take((message) => {
+          if (message === "done") {
+            this.#giveBack(partner);
+            if (!gone) controller.close();
+          } else if (!gone) controller.enqueue(encoder.encode(message));
+        });
+        partner.send(order);
+      },
+      cancel: () => {
+        gone = true;
+        partner.send("stop");
+      },
+    });
+    return new Response(body, { headers: { "content-type": "text/event-stream" } });
   }
 
   /** Every message goes on as it is; the sender says "done" in text. */

@@ -6,6 +6,7 @@ import { release, runDownloads, runStalled, runUploads } from "./bulk.ts";
 import { runEvents } from "./events.ts";
 import type { Job, JobResult } from "./job.ts";
 import { runSmall } from "./small.ts";
+import { runSockets } from "./sockets.ts";
 
 answerQuestions<Job, JobResult>((job) => {
   switch (job.kind) {
@@ -17,6 +18,8 @@ answerQuestions<Job, JobResult>((job) => {
       return runUploads(job);
     case "events":
       return runEvents(job);
+    case "sockets":
+      return runSockets(job);
     case "stall":
       return runStalled(job);
     case "release":

@@ -43,6 +43,20 @@ export type Job =
       readonly everyMs: number;
       readonly count: number;
     }
+  /**
+   * `sockets` WebSockets that each send a message every `everyMs` and wait for its echo, and `streams` event streams with an
+   * event every `eventEveryMs`, evenly spread, for `ms` after `warmMs`.
+   */
+  | {
+      readonly kind: "sockets";
+      readonly target: Target;
+      readonly sockets: number;
+      readonly everyMs: number;
+      readonly streams: number;
+      readonly eventEveryMs: number;
+      readonly warmMs: number;
+      readonly ms: number;
+    }
   /** `readers` that ask for `bytes` each and stop reading; goes on until "release". */
   | {
       readonly kind: "stall";
@@ -53,5 +67,5 @@ export type Job =
   /** Ends downloads and stalled readers that are under way. */
   | { readonly kind: "release" };
 
-/** Figures by name: `requests`, `bytes`, `elapsedMs`, `p50Ms`, `p99Ms`, `maxMs`, `firstByteMs`. */
+/** Figures by name, as `requests`, `bytes`, `elapsedMs`, `p50Ms`, `firstByteMs`. */
 export type JobResult = Readonly<Record<string, number>>;

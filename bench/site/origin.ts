@@ -1,10 +1,12 @@
 /**
- * The origin being tunnelled, a process of its own: small answers, bodies of any size both ways, event streams.
+ * The origin being tunnelled, a process of its own: small answers, bodies of any size both ways, event streams,
+ * WebSockets that echo.
  *
  * It checks what it receives; what it sends, the load generator checks. It prints its port and runs until it is killed.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { WebSocketServer } from "ws";
 import { Checker } from "./checker.ts";
 import { slice, smallBody } from "./pattern.ts";
 
@@ -87,6 +89,10 @@ function sendEvents(everyMs: number, count: number, response: ServerResponse): v
   }, everyMs);
   response.on("close", () => clearInterval(timer));
 }
+
+new WebSocketServer({ server, perMessageDeflate: false }).on("connection", (ws) => {
+  ws.on("message", (data, binary) => ws.send(data, { binary }));
+});
 
 server.keepAliveTimeout = 600_000;
 server.listen(0, "127.0.0.1", () => {

@@ -1,11 +1,12 @@
 /** What of the targets is said to be met, and what a run fails for. */
 import { describe, expect, test } from "vitest";
 import { faultsOf } from "../../bench/faults.ts";
-import { BARE_256, BARE_64, HELLO } from "../../bench/floor/floors.ts";
+import { BARE_256, BARE_64, HELLO, RELAY } from "../../bench/floor/floors.ts";
 import { STALLED } from "../../bench/memory.ts";
 import { SSH } from "../../bench/peers/ssh.ts";
 import type { Row } from "../../bench/row.ts";
 import { type Verdict, verdictsOf } from "../../bench/targets.ts";
+import { SOCKETS } from "../../bench/tunnel.ts";
 import { row } from "./rows.ts";
 
 function verdict(rows: readonly Row[], target: string, of?: string): Verdict {
@@ -48,6 +49,15 @@ describe("a verdict", () => {
     expect(verdict([download("sluice", 100)], "one download ÷ ssh -R")).toMatchObject(unknown);
     expect(verdict([download(SSH, 100)], "one download ÷ ssh -R")).toMatchObject(unknown);
     for (const one of verdictsOf([])) expect(one).toMatchObject(unknown);
+  });
+
+  test("on WebSockets and on event streams is one of the same row", () => {
+    const standing = (system: string, p50Ms: number, eventP50Ms: number): Row =>
+      row("tunnel", SOCKETS, system, { p50Ms, eventP50Ms });
+    const rows = [standing("sluice", 6, 9), standing(RELAY, 4, 3)];
+    expect(verdict(rows, "500 WebSockets: p50 ÷ bare relay")).toMatchObject({ value: 1.5 });
+    const events = verdict(rows, "100 event streams beside them: p50 ÷ bare relay");
+    expect(events).toMatchObject({ value: 3, met: false });
   });
 
   test("can be asked of another in our place: what a floor reaches of the same", () => {
