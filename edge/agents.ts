@@ -20,12 +20,16 @@ export function isAgentId(id: string): boolean {
 export class Agents {
   readonly #listener: Listener<Socket>;
   readonly #graceMs: number;
-  #lostAt = Number.NEGATIVE_INFINITY;
+  #expectedUntil: number;
 
-  /** `graceMs`: an agent that was lost so recently is expected back. */
-  constructor(listener: Listener<Socket>, graceMs: number) {
+  /**
+   * `graceMs`: an agent that was lost so recently is expected back. `expectedUntil`: until when the agents of an edge that
+   * this one has replaced are, in milliseconds since 1970.
+   */
+  constructor(listener: Listener<Socket>, graceMs: number, expectedUntil = 0) {
     this.#listener = listener;
     this.#graceMs = graceMs;
+    this.#expectedUntil = expectedUntil;
   }
 
   /** Open streams of all agents. */
@@ -37,7 +41,7 @@ export class Agents {
 
   /** An agent is gone, and did not say that it would. */
   lost(nowMs: number): void {
-    this.#lostAt = nowMs;
+    this.#expectedUntil = nowMs + this.#graceMs;
   }
 
   /**
@@ -60,7 +64,7 @@ export class Agents {
   /** Until when one may be ready, in milliseconds from now: 0 when none is expected. */
   expectedWithinMs(nowMs: number): number {
     if (this.#listener.expecting) return this.#graceMs;
-    return Math.max(0, this.#lostAt + this.#graceMs - nowMs);
+    return Math.max(0, this.#expectedUntil - nowMs);
   }
 
   /** Whether an agent is here that takes no new streams. */

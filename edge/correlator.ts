@@ -75,7 +75,11 @@ export class Correlator extends DurableObject<Env> {
       greeted: (agent, hello) => this.#greeted(agent, hello),
       left: () => this.#over(),
     });
-    this.#agents = new Agents(this.#listener, this.#graceMs);
+    this.#agents = new Agents(
+      this.#listener,
+      this.#graceMs,
+      Number(env.AGENTS_EXPECTED_UNTIL ?? 0),
+    );
     // After hibernation the sockets are still there, and sessions begin anew on them.
     for (const ws of ctx.getWebSockets()) if (ws.readyState === OPEN) this.#revive(ws);
   }
@@ -128,6 +132,12 @@ export class Correlator extends DurableObject<Env> {
 
   override webSocketError(ws: WebSocket, error: unknown): void {
     this.#gone(ws, 1006, String(error));
+  }
+
+  /** Tells all agents to open another connection, and to finish on this one what they have (`self-hosted.ts`). */
+  dismiss(): void {
+    for (const { session } of this.#listener.members)
+      session.drain("draining", "the edge restarts");
   }
 
   #gone(ws: WebSocket, code: number, reason: string): void {

@@ -19,6 +19,8 @@ export interface Env {
   readonly SHARDS?: string;
   /** Where objects that are not there yet are made; near whoever asks first when left out. */
   readonly LOCATION_HINT?: string;
+  /** Set by `agent edge` where it follows another: until when that one's agents are expected, in milliseconds since 1970. */
+  readonly AGENTS_EXPECTED_UNTIL?: string;
 }
 
 /** Our name and version, for the agent's log and the status page. */

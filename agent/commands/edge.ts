@@ -1,35 +1,121 @@
-/** `agent edge`: the Worker and its objects in a workerd of this machine. */
-import { edgeConfig, type GivenValues } from "../config/config.ts";
-import { secretSource } from "../config/secret.ts";
+/**
+ * `agent edge`: the Worker and its objects in a workerd of this machine.
+ *
+ * SIGINT and SIGTERM let what is in flight finish; SIGHUP puts another workerd in the place of the one that runs, with what
+ * the files say now.
+ */
+import { type EdgeConfig, edgeConfig, type GivenValues } from "../config/config.ts";
+import { showMs } from "../config/duration.ts";
+import { readKeypair } from "../config/pem.ts";
+import { type SecretSource, secretSource } from "../config/secret.ts";
 import { type ExitCode, exits } from "../config/usage.ts";
+import { inheritedSocket } from "../edge-here/inherited-socket.ts";
+import type { Edge } from "../edge-here/workerd.ts";
+import type { EdgeParts } from "../edge-here/workerd-config.ts";
 import { onSignals } from "../signals.ts";
 import type { Log } from "../terminal/log.ts";
-import type { Edge } from "../edge-here/workerd.ts";
 
 /** @throws UsageError, EdgeError */
 export async function edge(given: GivenValues, log: Log): Promise<ExitCode> {
   const config = edgeConfig(given);
+  const parts = new Parts(config, given, log);
   let running: Edge | undefined;
-  const stop = (): void => {
-    // What is not there yet goes with the process.
-    if (running === undefined) process.exit(exits.clean);
-    void running.stop();
-  };
-  onSignals(stop, stop);
-  const { edgeSecret } = await import("../edge-here/edge-secret.ts");
-  const secret = await edgeSecret(config, secretSource(given["secretFile"], "TUNNEL_SECRET"), log);
+  let leaving = false;
+  onSignals(
+    () => {
+      leaving = true;
+      // What is not there yet goes with the process.
+      if (running === undefined) process.exit(exits.clean);
+      const most = showMs(config.drainMs);
+      log.say(`draining: up to ${most} for what is in flight (Ctrl-C again to stop now)`);
+      void running.drain(config.drainMs);
+    },
+    () => void running?.stop(),
+  );
   log.live("starting the edge");
   const { startEdge } = await import("../edge-here/workerd.ts");
-  running = await startEdge(config, secret);
-  const { url, ended } = running;
-  log.event({ event: "listening", url });
+  const first = await parts.read();
+  running = await startEdge(config, first);
+  const end = Promise.withResolvers<void>();
+  const follow = (next: Edge): void => {
+    running = next;
+    log.event({ event: "listening", url: next.url });
+    // One that has a successor ends without consequences.
+    next.ended.then(
+      () => running === next && end.resolve(),
+      (error: unknown) => running === next && end.reject(error as Error),
+    );
+  };
+  follow(running);
+  tell(running.url, config, log);
+
+  const replace = async (before: Edge): Promise<void> => {
+    // A file that cannot be used changes nothing.
+    const now = await parts.read();
+    if (now.inherited === undefined) {
+      // Nobody else can listen as long as it does.
+      running = undefined;
+      await before.drain(config.drainMs);
+      follow(await startEdge({ ...config, port: Number(new URL(before.url).port) }, now));
+    } else {
+      const next = await startEdge(config, now);
+      if (leaving) return next.stop();
+      follow(next);
+      void before.drain(config.drainMs);
+    }
+    log.say("reloaded");
+  };
+  let replacing = false;
+  process.on("SIGHUP", () => {
+    if (running === undefined || replacing || leaving) return;
+    replacing = true;
+    log.say("reloading");
+    replace(running)
+      .catch((error: unknown) => {
+        if (running === undefined) end.reject(error as Error);
+        const message = error instanceof Error ? error.message : String(error);
+        log.event({ event: "error", code: "failed", message: `Nothing was reloaded: ${message}` });
+      })
+      .finally(() => (replacing = false));
+  });
+  await end.promise;
+  return exits.clean;
+}
+
+function tell(url: string, { domain }: EdgeConfig, log: Log): void {
   log.url(url);
   log.field("Edge", url);
-  const hosts =
-    config.domain === undefined
-      ? ""
-      : ` and http://<service>.${config.domain}:${new URL(url).port}/`;
+  const { protocol, port } = new URL(url);
+  const hosts = domain === undefined ? "" : ` and ${protocol}//<service>.${domain}:${port}/`;
   log.say(`listening; services are at ${url}/send/<service>/${hosts}`);
-  await ended;
-  return exits.clean;
+}
+
+/** What is in files: read at the start, and again when it may have changed. */
+class Parts {
+  readonly #config: EdgeConfig;
+  readonly #current: Omit<SecretSource, "what">;
+  readonly #previous: Omit<SecretSource, "what">;
+  readonly #log: Log;
+  /** One that came from stdin comes only once. */
+  #fromStdin: string | undefined;
+
+  constructor(config: EdgeConfig, given: GivenValues, log: Log) {
+    this.#config = config;
+    this.#log = log;
+    this.#current = secretSource(given["secretFile"], "TUNNEL_SECRET");
+    this.#previous = secretSource(given["previousSecretFile"], "TUNNEL_SECRET_PREVIOUS");
+  }
+
+  /** @throws UsageError */
+  async read(): Promise<EdgeParts> {
+    const { tls } = this.#config;
+    const { edgeSecret, previousSecret } = await import("../edge-here/edge-secret.ts");
+    const current = this.#fromStdin ?? (await edgeSecret(this.#config, this.#current, this.#log));
+    if (this.#current.file === "-") this.#fromStdin = current;
+    return {
+      secrets: { current, previous: await previousSecret(this.#previous, this.#log) },
+      keypair: tls === undefined ? undefined : readKeypair(tls.cert, tls.key),
+      inherited: inheritedSocket(process.env, process.pid),
+    };
+  }
 }

@@ -154,6 +154,13 @@ export function edgeFlags(command: Command): Command {
     )
     .addOption(
       option(
+        "--previous-secret-file <path>",
+        "AGENT_PREVIOUS_SECRET_FILE",
+        "the secret before the last change: its tokens stay good (or set TUNNEL_SECRET_PREVIOUS)",
+      ),
+    )
+    .addOption(
+      option(
         "--data <directory>",
         "AGENT_EDGE_DATA",
         "where a made secret is kept (default a temporary directory)",
@@ -173,6 +180,21 @@ export function edgeFlags(command: Command): Command {
         "how long requests survive the loss of their agent's connection (default 15s)",
       ),
     )
+    .addOption(
+      option(
+        "--drain <time>",
+        "AGENT_EDGE_DRAIN",
+        "how long requests in flight may finish after the first signal (default 10s)",
+      ),
+    )
+    .addOption(
+      option(
+        "--tls-cert <file>",
+        "AGENT_EDGE_TLS_CERT",
+        "speak https: the certificate and its chain, a PEM file; SIGHUP reads it again",
+      ),
+    )
+    .addOption(option("--tls-key <file>", "AGENT_EDGE_TLS_KEY", "its private key, a PEM file"))
     .addOption(
       option(
         "--shards <n>",

@@ -77,6 +77,10 @@ export interface EdgeConfig {
   readonly visitors: Visitors;
   /** How long exchanges survive the loss of their agent's connection. */
   readonly graceMs: number;
+  /** How long exchanges in flight may take to finish after the first signal. */
+  readonly drainMs: number;
+  /** The files of the certificate and its key; plain HTTP when undefined. */
+  readonly tls: { readonly cert: Given; readonly key: Given } | undefined;
   /** Over how many objects each service is spread. */
   readonly shards: number;
 }
@@ -197,6 +201,9 @@ export function edgeConfig(given: GivenValues): EdgeConfig {
     graceMs:
       checkIf(duration(0, MAX_GRACE_MS, "a time like 15s or 2m, at most 1h"), given.grace) ??
       GRACE_MS,
+    drainMs:
+      checkIf(duration(0, DAY_MS, "a time like 10s or 5m, at most 1d"), given.drain) ?? 10_000,
+    tls: tlsOf(given),
     shards:
       checkIf(whole(1, MAX_SHARDS, `a whole number from 1 to ${MAX_SHARDS}`), given.shards) ?? 1,
   };
@@ -258,6 +265,13 @@ function basePathOf({ path }: GivenValues): string {
   const text = checkIf(basePath, path) ?? "";
   // The root is where targets begin anyway.
   return text === "/" ? "" : text;
+}
+
+function tlsOf({ tlsCert, tlsKey }: GivenValues): EdgeConfig["tls"] {
+  if (tlsCert !== undefined && tlsKey !== undefined) return { cert: tlsCert, key: tlsKey };
+  if (tlsCert === undefined && tlsKey === undefined) return undefined;
+  const [given, missing] = tlsCert === undefined ? [tlsKey, "--tls-cert"] : [tlsCert, "--tls-key"];
+  throw new UsageError(`${given?.from ?? ""} is of no use without ${missing}: https needs both.`);
 }
 
 function originOf(given: GivenValues): OriginAddress {

@@ -104,7 +104,7 @@ export class Shards {
   }
 
   #open(shard: number, afterMs: number): void {
-    const { url, id, replace, connected, disconnected } = this.#options;
+    const { url, id, replace, connected, disconnected, draining } = this.#options;
     const target = new URL(url);
     if (shard > 0) target.searchParams.set("shard", String(shard));
     const nth = this.#opened++;
@@ -113,18 +113,29 @@ export class Shards {
       url: target,
       // One that comes again while the one before finishes is not to be taken for it.
       id: nth === 0 ? id : `${id}-${nth}`,
-      // Whom the first shard dismisses leaves the others too.
-      replace: replace && shard === 0,
+      // Whom the first shard dismisses leaves the others too. A later connection takes over from nobody.
+      replace: replace && nth === 0,
       budget: this.#budget,
       connected: (session, resumed) => {
         connected(shard, session, resumed);
         if (shard === 0) void this.#follow();
       },
       disconnected: (ending, retryMs) => disconnected(shard, ending, retryMs),
+      draining: (code) => {
+        if (code === "draining") this.#succeed(shard, connection);
+        else draining(code);
+      },
     });
     this.#connections.set(shard, connection);
     this.#unfinished.add(connection);
     void connection.run(afterMs).then((ending) => this.#ended(connection, ending));
+  }
+
+  /** The edge is about to end: what comes after it gets a connection of its own, and this one finishes what it has. */
+  #succeed(shard: number, connection: Connection): void {
+    if (this.#leaving.signal.aborted || this.#connections.get(shard) !== connection) return;
+    this.#open(shard, 0);
+    void connection.drain(Number.POSITIVE_INFINITY, "the edge restarts");
   }
 
   #ended(connection: Connection, ending: Ending | undefined): void {

@@ -97,9 +97,11 @@ Ctrl-C ends it.`);
 
 /** The wanted port, or the next one that is free. */
 async function startOnFreePort(wanted: EdgeConfig, secret: string, log: Log): Promise<Edge> {
+  const secrets = { current: secret, previous: undefined };
+  const parts = { secrets, keypair: undefined, inherited: undefined };
   for (let port = wanted.port; ; port++) {
     try {
-      return await startEdge({ ...wanted, port }, secret);
+      return await startEdge({ ...wanted, port }, parts);
     } catch (error) {
       if (!(error instanceof EdgeError) || !error.portTaken) throw error;
       if (port >= Math.min(65_535, wanted.port + PORTS_TRIED)) throw error;

@@ -21,7 +21,7 @@ export async function edgeSecret(
   const around = surroundings(log);
   const given = await readSecret({ what: "secret", ...source }, around);
   if (given !== undefined) return checkSecret(given);
-  if (dataDirectory !== undefined) await mkdir(dataDirectory, { recursive: true });
+  if (dataDirectory !== undefined) await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   const directory = dataDirectory ?? (await temporaryDirectory("sluice-secret-"));
   const file = join(directory, "secret");
   const made = randomBytes(32).toString("hex");
@@ -34,4 +34,16 @@ export async function edgeSecret(
     return checkSecret(kept ?? "");
   }
   return made;
+}
+
+/**
+ * The secret before the last change, whose tokens are still good; undefined when there is none.
+ * @throws UsageError when it is too short or cannot be read
+ */
+export async function previousSecret(
+  source: Omit<SecretSource, "what">,
+  log: Log,
+): Promise<string | undefined> {
+  const given = await readSecret({ what: "previous secret", ...source }, surroundings(log));
+  return given === undefined ? undefined : checkSecret(given);
 }

@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
-const sources = new URL("../../edge/worker.ts", import.meta.url);
+const sources = new URL("../../edge/self-hosted.ts", import.meta.url);
 /** `npm run build` puts it there. */
 const ready = new URL("../../edge/worker.js", import.meta.url);
 

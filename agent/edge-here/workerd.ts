@@ -3,35 +3,37 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
-import { get } from "node:http";
+import { writeFile } from "node:fs/promises";
+import { get, type IncomingMessage, request } from "node:http";
+import { get as getSecurely } from "node:https";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import * as v from "valibot";
 import type { EdgeConfig } from "../config/config.ts";
-import { temporaryDirectory } from "./temporary.ts";
+import { removeTemporary, temporaryDirectory } from "./temporary.ts";
 import { UsageError } from "../config/usage.ts";
 import { bundleWorker } from "./worker-bundle.ts";
+import {
+  CONTROL_FILE,
+  type EdgeParts,
+  secretVariables,
+  WORKER_FILE,
+  workerdConfig,
+} from "./workerd-config.ts";
 
 /** From start to listening takes workerd some 20 ms, and a busy machine many times that. */
 const START_TIMEOUT_MS = 30_000;
 
-/** On SIGTERM workerd waits for its visitors, however long they stay; nothing is lost when it does not. */
+/** How long `stop()` lets workerd finish what it has: the answer that is just going out. */
 const STOP_AFTER_MS = 500;
+
+/** How long workerd may take to hear that it is about to end. */
+const TELL_WITHIN_MS = 500;
 
 /** What workerd said last is shown when it dies. */
 const KEPT_LINES = 20;
-
-/**
- * V8 collects early instead of letting a young heap grow to 32 MiB: most of what the edge allocates is bodies that live
- * for a millisecond. It saves some 50 MiB beside 500 stalled visitors and costs a download nothing that we could measure.
- */
-const V8_FLAGS = [
-  "--max-semi-space-size=1",
-  "--min-semi-space-size=1",
-  "--initial-old-space-size=4",
-];
 
 /** The edge could not be started, or died; the message has workerd's last lines. */
 export class EdgeError extends Error {
@@ -49,7 +51,12 @@ export interface Edge {
   readonly url: string;
   /** Rejects with an `EdgeError` when workerd dies, resolves when it was stopped. */
   readonly ended: Promise<void>;
-  /** Ends workerd. Idempotent. */
+  /**
+   * Ends workerd when what is in flight has finished, after `withinMs` at the latest: what is left then is cut. Nothing new
+   * is taken, and agents are told to dial whoever listens next. Called again, it is the last `withinMs` that counts.
+   */
+  drain(withinMs: number): Promise<void>;
+  /** Ends workerd at once, but for an answer that is just going out. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -57,23 +64,29 @@ export interface Edge {
  * Starts the edge and returns when it answers.
  * @throws EdgeError when it cannot start
  */
-export async function startEdge(config: EdgeConfig, secret: string): Promise<Edge> {
+export async function startEdge(config: EdgeConfig, parts: EdgeParts): Promise<Edge> {
   const directory = await temporaryDirectory("sluice-edge-");
-  await bundleWorker(join(directory, "worker.js"));
-  await writeFile(join(directory, "config.capnp"), await capnp(config));
-  return run(join(directory, "config.capnp"), config, secret);
+  await bundleWorker(join(directory, WORKER_FILE));
+  // Where there are no Unix sockets agents learn of its end by their connections.
+  const control = process.platform === "win32" ? undefined : join(directory, CONTROL_FILE);
+  const file = join(directory, "config.capnp");
+  await writeFile(file, await workerdConfig(config, parts, control), { mode: 0o600 });
+  return run(file, control, config, parts);
 }
 
 async function run(
   configFile: string,
+  control: string | undefined,
   { host, port: wanted }: EdgeConfig,
-  secret: string,
+  parts: EdgeParts,
 ): Promise<Edge> {
+  const { inherited, keypair } = parts;
+  const flags = inherited === undefined ? [] : ["--socket-fd=http=4"];
   // Its own session: Ctrl-C is for us, and we end it when our turn comes.
-  const child = spawn(await workerdPath(), ["serve", "--control-fd=3", configFile], {
+  const child = spawn(await workerdPath(), ["serve", "--control-fd=3", ...flags, configFile], {
     detached: true,
-    stdio: ["ignore", "pipe", "pipe", "pipe"],
-    env: { ...process.env, TUNNEL_SECRET: secret },
+    stdio: ["ignore", "pipe", "pipe", "pipe", inherited ?? "ignore"],
+    env: { ...process.env, ...secretVariables(parts) },
   });
   const said = keepLines(child);
   const kill = (): void => void child.kill("SIGKILL");
@@ -84,6 +97,7 @@ async function run(
   const ended = gone.then(async ([cause]) => {
     watchdog?.kill("SIGKILL");
     process.off("exit", kill);
+    removeTemporary(dirname(configFile));
     if (stopping) return;
     const last = said();
     throw new EdgeError(
@@ -92,13 +106,18 @@ async function run(
   });
   // Whoever awaits it gets the error; nobody has to.
   ended.catch(() => {});
-  const stop = async (): Promise<void> => {
-    stopping = true;
-    child.kill("SIGTERM");
-    const impatient = setTimeout(kill, STOP_AFTER_MS);
+  let impatient: NodeJS.Timeout | undefined;
+  const drain = async (withinMs: number): Promise<void> => {
+    clearTimeout(impatient);
+    impatient = setTimeout(kill, withinMs);
+    if (!stopping) {
+      stopping = true;
+      await dismiss(child, control);
+    }
     await ended;
     clearTimeout(impatient);
   };
+  const stop = (): Promise<void> => drain(STOP_AFTER_MS);
   let deadline: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     deadline = setTimeout(
@@ -111,15 +130,36 @@ async function run(
   });
   try {
     const port = await Promise.race([listening(child), neverEndedWell, late]);
-    const url = `http://${shownHost(host)}:${port}`;
+    const url = `${keypair === undefined ? "http" : "https"}://${shownHost(host)}:${port}`;
     await Promise.race([answers(url), neverEndedWell, late]);
-    return { url, ended, stop };
+    return { url, ended, drain, stop };
   } catch (error) {
     kill();
     throw error;
   } finally {
     clearTimeout(deadline);
   }
+}
+
+/**
+ * Makes workerd take no more connections, and then tells the agents to go: the other way round visitors would be refused
+ * who come in between. The request that tells them is under way before workerd is told, so that it is one to be finished.
+ */
+async function dismiss(child: ChildProcess, control: string | undefined): Promise<void> {
+  const telling =
+    control === undefined
+      ? undefined
+      : request({ socketPath: control, method: "POST", agent: false });
+  // Then agents learn of it by their connections.
+  telling?.on("error", () => {});
+  telling?.flushHeaders();
+  if (telling !== undefined) {
+    await once(telling, "response", { signal: AbortSignal.timeout(TELL_WITHIN_MS) })
+      .then(([response]: IncomingMessage[]) => response?.resume())
+      .catch(() => {});
+  }
+  child.kill("SIGTERM");
+  telling?.end();
 }
 
 /** A sentence instead of workerd's words for the two faults that a person at the terminal can mend. */
@@ -133,20 +173,18 @@ function cannotListen(said: string, host: string, port: number): string | undefi
   return undefined;
 }
 
-const control = v.object({
+const listens = v.object({
   event: v.literal("listen"),
-  socket: v.literal("http"),
+  socket: v.string(),
   port: v.number(),
 });
 
 /** The port, as workerd tells on its control pipe once it listens. */
 async function listening(child: ChildProcess): Promise<number> {
-  const pipe = child.stdio[3] as Readable;
-  let text = "";
-  for await (const chunk of pipe) {
-    text += String(chunk);
-    const end = text.indexOf("\n");
-    if (end !== -1) return v.parse(control, JSON.parse(text.slice(0, end))).port;
+  for await (const line of createInterface({ input: child.stdio[3] as Readable })) {
+    if (line === "") continue;
+    const { socket, port } = v.parse(listens, JSON.parse(line));
+    if (socket === "http") return port;
   }
   // The pipe ends with the process: `ended` says why.
   return new Promise(() => {});
@@ -155,12 +193,19 @@ async function listening(child: ChildProcess): Promise<number> {
 /** Resolves when the Worker has answered a request: that it listens does not mean that its code runs. */
 function answers(url: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    get(url, { agent: false }, (response) => {
+    const asked = url.startsWith("https:")
+      ? // It is workerd that we have started, whatever name the certificate is for.
+        getSecurely(url, { agent: false, rejectUnauthorized: false })
+      : get(url, { agent: false });
+    asked.on("response", (response) => {
       response.resume();
       if (response.headers["sluice-error"] === undefined) {
         reject(new EdgeError(`Something else than the edge answers at ${url}.`));
       } else resolve();
-    }).on("error", (error) => reject(new EdgeError(`The edge does not answer: ${error.message}.`)));
+    });
+    asked.on("error", (error) =>
+      reject(new EdgeError(`The edge does not answer: ${error.message}.`)),
+    );
   });
 }
 
@@ -206,45 +251,6 @@ async function workerdPath(): Promise<string> {
       "`agent edge` runs on workerd, which is 130 MB and so does not come with this package. Install it beside: `npm install workerd` (with -g if this is installed with -g).",
     );
   }
-}
-
-async function capnp(config: EdgeConfig): Promise<string> {
-  const { host, port, domain, visitors, graceMs, shards } = config;
-  const wrangler = await readFile(new URL("../../wrangler.toml", import.meta.url), "utf8");
-  const date = /^compatibility_date = (".*")$/m.exec(wrangler)?.[1];
-  const flags = /^compatibility_flags = (\[.*\])$/m.exec(wrangler)?.[1] ?? "[]";
-  if (date === undefined) throw new UsageError("wrangler.toml has no compatibility_date.");
-  const variables = {
-    VISITORS: visitors === "open" ? "public" : "token",
-    TUNNEL_DOMAIN: domain,
-    GRACE_SECONDS: String(graceMs / 1000),
-    SHARDS: String(shards),
-  };
-  const bindings = Object.entries(variables)
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `    (name = "${name}", text = ${JSON.stringify(value)}),\n`);
-  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-  return `using Workerd = import "/workerd/workerd.capnp";
-
-const config :Workerd.Config = (
-  services = [(name = "edge", worker = .edge)],
-  sockets = [(name = "http", address = ${JSON.stringify(address)}, http = (), service = "edge")],
-  v8Flags = ${JSON.stringify(V8_FLAGS)},
-);
-
-const edge :Workerd.Worker = (
-  modules = [(name = "worker.js", esModule = embed "worker.js")],
-  compatibilityDate = ${date},
-  compatibilityFlags = ${flags},
-  bindings = [
-    (name = "CORRELATOR", durableObjectNamespace = "Correlator"),
-    (name = "TUNNEL_SECRET", fromEnvironment = "TUNNEL_SECRET"),
-${bindings.join("")}  ],
-  durableObjectNamespaces = [(className = "Correlator", uniqueKey = "sluice", enableSql = true)],
-  # The objects store nothing: an agent that dials again brings everything back.
-  durableObjectStorage = (inMemory = void),
-);
-`;
 }
 
 /** An address that can be asked: the wildcard ones mean this machine too. */

@@ -145,6 +145,8 @@ test("the edge listens on this machine's port 8787 for everybody, unless told ot
     dataDirectory: undefined,
     visitors: "open",
     graceMs: 15_000,
+    drainMs: 10_000,
+    tls: undefined,
     shards: 1,
   });
   const given = { port: flag("0"), visitors: flag("token"), domain: flag("Localhost") };
@@ -166,6 +168,18 @@ test.each(["61m", "-1s", "long"])("an edge's --grace of %s is refused", (text) =
   const given = { grace: variable(text, "AGENT_EDGE_GRACE") };
   expect(() => edgeConfig(given)).toThrow(
     `AGENT_EDGE_GRACE must be a time like 15s or 2m, at most 1h, not "${text}".`,
+  );
+});
+
+test("an edge speaks https only with both a certificate and its key", () => {
+  const [tlsCert, tlsKey] = [
+    flag("cert.pem", "--tls-cert"),
+    variable("key.pem", "AGENT_EDGE_TLS_KEY"),
+  ];
+  expect(edgeConfig({ tlsCert, tlsKey }).tls).toEqual({ cert: tlsCert, key: tlsKey });
+  expect(() => edgeConfig({ tlsCert })).toThrow("--tls-cert is of no use without --tls-key");
+  expect(() => edgeConfig({ tlsKey })).toThrow(
+    "AGENT_EDGE_TLS_KEY is of no use without --tls-cert",
   );
 });
 

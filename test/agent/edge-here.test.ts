@@ -1,12 +1,14 @@
 /** `agent edge`: workerd as a child that starts quietly, is there when it says so, and never stays behind. */
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { get, type IncomingMessage } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { inheritedSocket } from "../../agent/edge-here/inherited-socket.ts";
+import { certificate } from "../support/certificate.ts";
 import { alive, descendants } from "../support/memory.ts";
 import { Program, type ProgramOptions } from "../support/program.ts";
 import { poll } from "../support/until.ts";
@@ -116,4 +118,37 @@ test("a port that another program has is exit code 1, and a sentence with a way 
   expect(program.stderr).toContain(`Port ${address.port} of 127.0.0.1 is taken`);
   expect(program.stderr).toContain("--port");
   other.close();
+});
+
+test("a key that is not the certificate's is exit code 2, a sentence, and no word of the key", async () => {
+  const [mine, other] = [certificate(), certificate()];
+  const files = { cert: join(directory, "cert.pem"), key: join(directory, "key.pem") };
+  await writeFile(files.cert, mine.cert);
+  await writeFile(files.key, other.key);
+  const program = edge(["--port", "0", "--tls-cert", files.cert, "--tls-key", files.key]);
+  expect(await program.exit(START_MS)).toMatchObject({ code: 2 });
+  expect(program.stderr).toContain("is not that of the certificate in");
+  await writeFile(files.key, "secret stuff");
+  const worse = edge(["--port", "0", "--tls-cert", files.cert, "--tls-key", files.key]);
+  expect(await worse.exit(START_MS)).toMatchObject({ code: 2 });
+  expect(worse.stderr).toContain(`The file "${files.key}" (--tls-key) is no private key`);
+  expect(worse.stderr).not.toContain("secret stuff");
+});
+
+test("a data directory that it makes is its owner's only", async () => {
+  const data = join(directory, "private");
+  await urlOf(edge(["--port", "0", "--data", data]));
+  expect((await stat(data)).mode & 0o777).toBe(0o700);
+});
+
+test.each([
+  ["none is handed over", {}, undefined],
+  ["one is", { LISTEN_FDS: "1", LISTEN_PID: "7" }, 3],
+  ["it is another process's", { LISTEN_FDS: "1", LISTEN_PID: "8" }, undefined],
+])("a listening socket is taken when one is handed over: %s", (_, environment, descriptor) => {
+  expect(inheritedSocket(environment, 7)).toBe(descriptor);
+});
+
+test("several listening sockets are refused", () => {
+  expect(() => inheritedSocket({ LISTEN_FDS: "2", LISTEN_PID: "7" }, 7)).toThrow("2 sockets");
 });

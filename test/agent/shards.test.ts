@@ -184,6 +184,27 @@ test("draining ends all connections when what they have is finished, with exit c
   await started.edge.until(() => started.edge.callers.every(({ closed }) => closed), "all ends");
 });
 
+test("an edge that is about to end gets another connection in front of it, and what is in flight finishes", async () => {
+  const started = await start(2, { replace: true });
+  const { edge: fake, run, at } = started;
+  const before = await at(1);
+  const { exchange, received } = await hold(started, before);
+  const dialled = fake.upgrades.length;
+  before.session.drain("draining", "the edge restarts");
+  await fake.until(() => fake.upgrades.length > dialled, "another dial");
+  const upgrade = fake.upgrades[dialled];
+  expect(upgrade?.url).toBe("/websocket/shop?shard=1");
+  // Whoever took over in the meantime is not to be sent away.
+  expect(upgrade?.headers["sluice-replace"]).toBeUndefined();
+  await run.event("connected", 2);
+  const { session } = fake.callers.find(({ request }) => request === upgrade) ?? before;
+  expect(await readAll(session.open({ ...get, path: "/new" }))).toBe("GET /new\n");
+  received.response.end(" and half");
+  expect(await readAll(exchange)).toBe("half and half");
+  await fake.until(() => before.closed, "the end of the one before");
+  expect(run.story).not.toContain("disconnected");
+});
+
 test("what ends one connection for good ends them all", async () => {
   const { edge: fake, run, at } = await start(3);
   const caller = await at(2);

@@ -10,6 +10,7 @@ import { SOON_MS, Watch } from "./until.ts";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 const node = fileURLToPath(new URL("../../node_modules/.bin/node", import.meta.url));
+const holder = fileURLToPath(new URL("hold-socket.ts", import.meta.url));
 const cli = fileURLToPath(new URL("../../agent/cli.ts", import.meta.url));
 
 /** One line of `--json` output. */
@@ -92,6 +93,11 @@ export class Program {
   /** `agent <parameters>`, by the Node of this project. */
   static agent(parameters: readonly string[], options: ProgramOptions = {}): Program {
     return Program.start(node, [cli, ...parameters], options);
+  }
+
+  /** The same with a listening socket that it is handed, as by systemd. */
+  static agentWithSocket(parameters: readonly string[], options: ProgramOptions = {}): Program {
+    return Program.start(node, [holder, node, cli, ...parameters], options);
   }
 
   /** The first event of that name, of the past or to come, that comes at or after place `from` of `events`. */

@@ -52,19 +52,33 @@ export class Edge {
     return Edge.#startIn(directory, ["--port", "0", ...flags]);
   }
 
+  /** The same on a socket that it is handed, which outlives it. */
+  static async startWithSocket(flags: readonly string[] = []): Promise<Edge> {
+    const directory = await mkdtemp(join(tmpdir(), "sluice-test-"));
+    await writeFile(join(directory, "secret"), randomBytes(32).toString("hex"), { mode: 0o600 });
+    return Edge.#startIn(directory, flags, (parameters) => Program.agentWithSocket(parameters));
+  }
+
   /** Starts again after `program` has ended, on the same port and with the same secret. */
   async again(flags: readonly string[] = []): Promise<Edge> {
     return Edge.#startIn(this.directory, ["--port", String(this.port), ...flags]);
   }
 
-  static async #startIn(directory: string, flags: readonly string[]): Promise<Edge> {
-    const program = Program.agent([
+  static async #startIn(
+    directory: string,
+    flags: readonly string[],
+    run: (parameters: readonly string[]) => Program = (parameters) => Program.agent(parameters),
+  ): Promise<Edge> {
+    const program = run([
       "edge",
       "--secret-file",
       join(directory, "secret"),
       "--domain",
       "localhost",
       "--json",
+      // Whoever wants to see what is in flight finish says so.
+      "--drain",
+      "500ms",
       ...flags,
     ]);
     try {
