@@ -21,7 +21,7 @@ const CREDIT_SHARE = 8;
 
 /** The window over what is consumed in a round trip, while that rises, and then. */
 const RISING_GAIN = 3;
-const STEADY_GAIN = 1.6;
+const STEADY_GAIN = 1.35;
 
 /** After so many epochs without a rise the rate is the path's or the reader's, not the window's (BBR has the same rule). */
 const FLAT_EPOCHS = 3;
@@ -55,6 +55,8 @@ export class SendCredit {
 export class ReceiveCredit {
   readonly #budget: Budget;
   #windowBytes: number;
+  /** What the window shrinks to as the sender uses it up: what is granted cannot be taken back. */
+  #goalBytes = Number.POSITIVE_INFINITY;
   /** Credit the sender holds or that is on its way there. */
   #grantedBytes: number;
   /** Received and not consumed. */
@@ -106,6 +108,7 @@ export class ReceiveCredit {
       return 0;
     }
     this.#resize(bytes, nowMs, Math.max(rttMs, MIN_RTT_MS));
+    if (this.#goalBytes < this.#windowBytes) this.#shrink(this.#goalBytes);
     // An eighth, not a half: what is held back is lost to the sender, and a window of which the sender sees only the half
     // consumes only the half a round trip, so that it would hardly grow.
     const missing = this.#windowBytes - this.#grantedBytes - this.#bufferedBytes;
@@ -138,10 +141,11 @@ export class ReceiveCredit {
     const gain = rising ? RISING_GAIN : STEADY_GAIN;
     const target = Math.ceil(gain * this.#bytesPerMs * rttMs);
     if (target > this.#windowBytes) {
+      this.#goalBytes = Number.POSITIVE_INFINITY;
       this.#windowBytes += this.#budget.grow(this.#windowBytes, target, this.#reader(elapsedMs));
     } else if (!rising && 1.25 * target < this.#windowBytes) {
       const least = this.#budget.scarce ? BUSY_WINDOW_BYTES : INITIAL_WINDOW_BYTES;
-      this.#shrink(Math.max(target, least));
+      this.#goalBytes = Math.max(target, least);
     }
   }
 

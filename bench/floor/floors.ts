@@ -90,6 +90,7 @@ export async function startFloors(site: Site): Promise<System[]> {
     floor("own chunks, 256 KiB", `/own/${256 * 1024}`, ["download"]),
     floor(BARE_64, `/bare/${64 * 1024}`, ["download", "upload"], zero),
     floor(BARE_256, `/bare/${256 * 1024}`, ["download", "upload"], zero),
+    floor("bare ws, from origin", "/bare/origin", ["download", "upload"], zero),
     floor("bare ws, 256 KiB, masked", `/bare/${256 * 1024}`, ["download"], random, masked),
     floor(RELAY, "/relay/echo", ["sockets"], far, relayed),
     floor("bare relay, to origin", "/relay/origin", ["sockets"], far, relayed),

@@ -1,8 +1,10 @@
 /**
- * The other end of the bare WebSockets of `worker.js`: sends the pattern when told to, checks it when it arrives.
+ * The other end of the bare WebSockets of `worker.js`: sends the pattern when told to, checks it when it arrives; or has it
+ * from the origin and gives it to that, by the clients that the agent uses.
  *
  * Parameters: the port, how many sockets, "zero" or "random" for the masking key, and the origin's port.
  */
+import { type ClientRequest, request as httpRequest } from "node:http";
 import { Pool } from "undici";
 import { WebSocket } from "ws";
 import { Checker } from "../site/checker.ts";
@@ -27,9 +29,11 @@ async function open(): Promise<void> {
   });
   let checker = new Checker();
   let stopped = false;
+  let upload: ClientRequest | undefined;
   ws.on("message", (data: Buffer, isBinary) => {
     if (isBinary) {
-      checker.push(data);
+      if (upload === undefined) checker.push(data);
+      else upload.write(data);
       return;
     }
     const [word, number, operand = ""] = data.toString().split(" ");
@@ -40,6 +44,13 @@ async function open(): Promise<void> {
       stopped = true;
     } else if (word === "ask") {
       ws.send(`${number} ${smallBody(operand)}`);
+    } else if (word === "fetch" && operand === "") {
+      fetchBytes(ws, Number(number));
+    } else if (word === "forward") {
+      upload = forward((said) => ws.send(said));
+    } else if (word === "done" && upload !== undefined) {
+      upload.end();
+      upload = undefined;
     } else if (word === "fetch") {
       void fetchSmall(operand).then((body) => ws.send(`${number} ${body}`));
     } else if (word === "receive") {
@@ -70,6 +81,41 @@ function send(ws: WebSocket, bytes: number, messageBytes: number, stopped: () =>
     ws.send("done");
   };
   go();
+}
+
+/** Bytes of the origin as they come. What `stop` says is not heard: only whole bodies are measured so. */
+function fetchBytes(ws: WebSocket, bytes: number): void {
+  let paused = false;
+  const options = { method: "GET", path: `/bytes/${bytes}` } as const;
+  pool.dispatch(options, {
+    onRequestStart: () => {},
+    onResponseStart: () => {},
+    onResponseData: (controller, chunk) => {
+      ws.send(chunk, () => {
+        if (!paused || ws.bufferedAmount >= FULL_BYTES) return;
+        paused = false;
+        controller.resume();
+      });
+      if (paused || ws.bufferedAmount < FULL_BYTES) return;
+      paused = true;
+      controller.pause();
+    },
+    onResponseEnd: () => ws.send("done"),
+    onResponseError: (_controller, error) => {
+      throw error;
+    },
+  });
+}
+
+/** An upload to the origin, whose answer is told. */
+function forward(tell: (said: string) => void): ClientRequest {
+  const upload = httpRequest({ host: "127.0.0.1", port: origin, path: "/upload", method: "POST" });
+  upload.on("response", (response) => {
+    let said = "";
+    response.setEncoding("utf8").on("data", (text: string) => (said += text));
+    response.on("end", () => tell(said));
+  });
+  return upload;
 }
 
 await Promise.all(Array.from({ length: Number(sockets) }, open));

@@ -8,11 +8,15 @@
  * `/own/<chunk>`        bodies that the object makes itself, in chunks of so many bytes
  * `/bare/<message>`     bodies between visitor and WebSocket, in messages of so many bytes, with no framing and no
  *                       flow control: one body at a time has a socket for itself
+ * `/bare/origin`        the same, but the partner has them from the origin, and gives them to it, as they come
  * `/relay/<how>`        WebSockets, and event streams, each joined to a WebSocket to the partner, message by message:
  *                       the partner echoes and makes events itself ("echo"), or passes all on to the origin ("origin")
  */
 import { DurableObject } from "cloudflare:workers";
 import { slice, smallBody } from "../site/pattern.ts";
+
+/** What is read at once of an upload for the origin. */
+const UPLOAD_READ_BYTES = 64 * 1024;
 
 export class Floor extends DurableObject {
   /** Sockets that nobody uses: after a sleep, all of them. */
@@ -30,8 +34,13 @@ export class Floor extends DurableObject {
     if (what === "hello") return new Response(smallBody(path[1]));
     if (what === "ask") return this.#ask(size, path[1]);
     if (what === "own") return own(Number(size), Number(path[1]));
-    if (path[0] === "upload") return this.#upload(Number(size), request);
-    return this.#download(Number(size), Number(path[1]));
+    const bytes = Number(path[1]);
+    if (size === "origin") {
+      if (path[0] === "upload") return this.#upload(UPLOAD_READ_BYTES, "forward", request);
+      return this.#download(`fetch ${bytes}`);
+    }
+    if (path[0] === "upload") return this.#upload(Number(size), "receive", request);
+    return this.#download(`send ${bytes} ${size}`);
   }
 
   /** A socket of the partner's; one that keeps the object awake is told of its messages more cheaply. */
@@ -120,7 +129,7 @@ export class Floor extends DurableObject {
   }
 
   /** Every message goes on as it is; the sender says "done" in text. */
-  #download(messageBytes, bytes) {
+  #download(order) {
     let ws;
     let done = false;
     let gone = false;
@@ -135,7 +144,7 @@ export class Floor extends DurableObject {
           this.#giveBack(ws);
           if (!gone) controller.close();
         });
-        ws.send(`send ${bytes} ${messageBytes}`);
+        ws.send(order);
       },
       cancel: () => {
         gone = true;
@@ -146,10 +155,10 @@ export class Floor extends DurableObject {
   }
 
   /** What is read goes out as messages; the receiver says in text how much arrived. */
-  async #upload(messageBytes, request) {
+  async #upload(messageBytes, order, request) {
     const answer = Promise.withResolvers();
     const ws = this.#take(answer.resolve);
-    ws.send("receive");
+    ws.send(order);
     const reader = request.body.getReader({ mode: "byob" });
     for (;;) {
       const { value, done } = await reader.readAtLeast(messageBytes, new Uint8Array(messageBytes));

@@ -187,7 +187,8 @@ describe("a window on a path", () => {
     path.run(500);
     path.readBytesPerMs = 0;
     path.run(500);
-    expect(path.credit.bufferedBytes).toBe(path.credit.windowBytes);
+    // All but what was not worth a frame.
+    expect(path.credit.bufferedBytes).toBeGreaterThan((7 / 8) * path.credit.windowBytes);
     expect(path.sender.bytes).toBe(0);
     expect(budget.usedBytes).toBe(path.credit.windowBytes);
     path.readBytesPerMs = Number.POSITIVE_INFINITY;
@@ -227,6 +228,16 @@ describe("a window on a path", () => {
     path.readBytesPerMs = Number.POSITIVE_INFINITY;
     path.run(2000);
     expect(path.credit.windowBytes).toBeGreaterThan(0.8 * wide);
+  });
+
+  test("that is too large takes what is read in place of giving it back, until it is not", () => {
+    const [bytesPerMs, rttMs] = [2500, 50];
+    const path = new PathSimulation({ budget: new Budget(), bytesPerMs, rttMs });
+    path.run(3000);
+    expect(path.credit.windowBytes).toBeLessThan(1.7 * bytesPerMs * rttMs);
+    expect(path.credit.grantedBytes + path.credit.bufferedBytes).toBeLessThanOrEqual(
+      path.credit.windowBytes,
+    );
   });
 
   test("is the same size for a reader in large bites as for one in small ones, within a factor of two", () => {
