@@ -45,7 +45,8 @@ async function open(): Promise<void> {
     } else if (word === "ask") {
       ws.send(`${number} ${smallBody(operand)}`);
     } else if (word === "fetch" && operand === "") {
-      fetchBytes(ws, Number(number));
+      stopped = false;
+      fetchBytes(ws, Number(number), () => stopped);
     } else if (word === "forward") {
       upload = forward((said) => ws.send(said));
     } else if (word === "done" && upload !== undefined) {
@@ -83,14 +84,18 @@ function send(ws: WebSocket, bytes: number, messageBytes: number, stopped: () =>
   go();
 }
 
-/** Bytes of the origin as they come. What `stop` says is not heard: only whole bodies are measured so. */
-function fetchBytes(ws: WebSocket, bytes: number): void {
+/** Bytes of the origin as they come. */
+function fetchBytes(ws: WebSocket, bytes: number, stopped: () => boolean): void {
   let paused = false;
   const options = { method: "GET", path: `/bytes/${bytes}` } as const;
   pool.dispatch(options, {
     onRequestStart: () => {},
     onResponseStart: () => {},
     onResponseData: (controller, chunk) => {
+      if (stopped()) {
+        controller.abort(new Error("nobody wants the rest"));
+        return;
+      }
       ws.send(chunk, () => {
         if (!paused || ws.bufferedAmount >= FULL_BYTES) return;
         paused = false;
@@ -102,7 +107,8 @@ function fetchBytes(ws: WebSocket, bytes: number): void {
     },
     onResponseEnd: () => ws.send("done"),
     onResponseError: (_controller, error) => {
-      throw error;
+      if (!stopped()) throw error;
+      ws.send("done");
     },
   });
 }
