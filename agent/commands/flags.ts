@@ -125,6 +125,26 @@ export function connectFlags(command: Command): Command {
   return outputFlags(command);
 }
 
+/** Those of `agent doctor`: what `agent connect` would be given, and how to look at it. */
+export function doctorFlags(command: Command): Command {
+  return connectFlags(command)
+    .optionsGroup("Looking:")
+    .addOption(
+      option(
+        "--idle <time>",
+        "AGENT_IDLE",
+        "how long to leave a connection silent, 0 for not at all (default 5s)",
+      ),
+    )
+    .addOption(
+      option(
+        "--report <file>",
+        "AGENT_REPORT",
+        "write all of it to a file, without secrets, for whoever helps",
+      ),
+    );
+}
+
 /** Those of `agent edge`. */
 export function edgeFlags(command: Command): Command {
   command

@@ -8,7 +8,7 @@ import { PROTOCOL } from "../../codec/limits.ts";
 import type { GivenValues } from "../config/config.ts";
 import { VERSION } from "../software.ts";
 import type { Log } from "../terminal/log.ts";
-import { connectFlags, edgeFlags, tokenFlags } from "./flags.ts";
+import { connectFlags, doctorFlags, edgeFlags, tokenFlags } from "./flags.ts";
 
 /** What a command does. The exit code is one of ours, or that of a command that we ran. */
 export type Run = (given: GivenValues, log: Log, operands: readonly string[]) => Promise<number>;
@@ -44,6 +44,12 @@ Exit codes: 0 clean, 1 failed, 2 wrong usage, 4 token refused, 5 protocol versio
     .argument("[command...]", "after --: starts the server, gets the public URL as SLUICE_URL")
     .action((_operands, _options, command: Command) =>
       start(command, async () => (await import("./connect.ts")).connect),
+    );
+
+  doctorFlags(program.command("doctor"))
+    .description("find out why a tunnel does not work: takes the flags of connect")
+    .action((_options, command: Command) =>
+      start(command, async () => (await import("./doctor.ts")).doctor),
     );
 
   edgeFlags(program.command("edge"))

@@ -20,7 +20,7 @@ import { ProxyUnauthorized, Unreachable } from "./unreachable.ts";
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** Proxies and Cloudflare drop what is idle for 100 s. A protocol ping costs the edge nothing: it wakes no object. */
-const IDLE_PING_MS = 20_000;
+export const IDLE_PING_MS = 20_000;
 
 /** While requests are in flight a dead connection has to be noticed well within the edge's grace. */
 const BUSY_PING_MS = 5000;

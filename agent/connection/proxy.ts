@@ -16,7 +16,9 @@ export interface Proxy {
   readonly authorization: string | undefined;
   /** The variable that named it. */
   readonly variable: string;
-  /** Its URL without credentials, and the variable: for sentences. */
+  /** Its URL without credentials. */
+  readonly url: string;
+  /** The same and the variable: for sentences. */
   readonly label: string;
 }
 
@@ -59,6 +61,7 @@ function parse(text: string, variable: string): Proxy {
     secure,
     authorization: credentials(url, variable),
     variable,
+    url: url.origin,
     label: `the proxy ${url.origin} (${variable})`,
   };
 }

@@ -20,6 +20,13 @@ export interface Reach {
   readonly agent: HttpAgent;
   /** What it leads through. */
   readonly proxy: Proxy | undefined;
+  /** The edge's, without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** Bytes to the edge's port, through the proxy if there is one. Rejects with why not. */
+  readonly open: (deadline: AbortSignal) => Promise<Socket>;
+  /** Whom to believe on the way; undefined where there is no TLS. */
+  readonly trust: Trust | undefined;
 }
 
 /**
@@ -38,20 +45,21 @@ export function reachOf(
   const host = edge.hostname.replace(/^\[(.*)\]$/, "$1");
   const port = Number(edge.port || (secure ? 443 : 80));
   const trust = secure ? new Trust(ca) : undefined;
+  const open = (deadline: AbortSignal): Promise<Socket> =>
+    proxy === undefined
+      ? direct(host, port, deadline)
+      : tunnelThrough(proxy, `${edge.hostname}:${port}`, ca, deadline);
   const reach = async (): Promise<Socket> => {
     const deadline = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
-    const open = (): Promise<Socket> =>
-      proxy === undefined
-        ? direct(host, port, deadline)
-        : tunnelThrough(proxy, `${edge.hostname}:${port}`, ca, deadline);
-    return trust === undefined ? open() : trust.secure(open, host, deadline);
+    if (trust === undefined) return open(deadline);
+    return trust.secure(() => open(deadline), host, deadline);
   };
   const agent = secure ? new HttpsAgent() : new HttpAgent();
   agent.createConnection = (_options: ClientRequestArgs, done?: Done) => {
     void hand(reach(), done);
     return undefined;
   };
-  return { agent, proxy };
+  return { agent, proxy, host, port, open, trust };
 }
 
 type Done = (error: Error | null, stream: Duplex) => void;
@@ -68,7 +76,8 @@ async function hand(connection: Promise<Socket>, done: Done | undefined): Promis
   done?.(null, socket);
 }
 
-async function direct(host: string, port: number, deadline: AbortSignal): Promise<Socket> {
+/** A TCP connection. @throws Unreachable after the deadline, or what the system says */
+export async function direct(host: string, port: number, deadline: AbortSignal): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const socket = connect({ host, port });
   const late = (): void => {

@@ -5,28 +5,51 @@
  */
 import * as v from "valibot";
 
+/** What a token says of itself. Times are seconds since 1970. */
+export interface TokenClaims {
+  readonly service: string;
+  readonly role: string;
+  readonly exp: number;
+}
+
 const claims = v.object({ service: v.string(), role: v.string(), exp: v.number() });
 
 /** The rest of the sentence "The edge refused the token: …", with what to do. Shows nothing of a token but its claims. */
 export function whyRefused(token: string, service: string, nowMs: number): string {
-  const command = `\`agent token --service ${service}\``;
-  const found = v.safeParse(claims, claimsOf(token));
-  if (!found.success) return `it is not what \`agent token\` prints. Make one with ${command}.`;
-  const { service: named, role, exp } = found.output;
-  if (named !== service) {
-    return `it is for the service ${JSON.stringify(named)}, not for "${service}". Make one with ${command}.`;
-  }
-  if (role !== "agent") return `it is for visitors, not for agents. Make one with ${command}.`;
-  if (exp * 1000 <= nowMs) {
-    const since = new Date(exp * 1000).toISOString().replace(/\.000Z$/, "Z");
-    return `it expired at ${since}. Make a new one with ${command}.`;
-  }
+  const command = makeToken(service);
+  const flaw = flawOf(token, service, nowMs);
+  if (flaw !== undefined)
+    return `${flaw}. Make ${/expired/.test(flaw) ? "a new one" : "one"} with ${command}.`;
   return `it was not signed with the secret that the edge runs with (TUNNEL_SECRET). Make one with that secret: ${command}.`;
 }
 
-function claimsOf(token: string): unknown {
+/** The command that makes a token for `service`. */
+export function makeToken(service: string): string {
+  return `\`agent token --service ${service}\``;
+}
+
+/** Why no edge can take the token as an agent's of `service`, as the end of a sentence; undefined when it may. */
+export function flawOf(token: string, service: string, nowMs: number): string | undefined {
+  const found = claimsOf(token);
+  if (found === undefined) return "it is not what `agent token` prints";
+  const { service: named, role, exp } = found;
+  if (named !== service) {
+    return `it is for the service ${JSON.stringify(named)}, not for "${service}"`;
+  }
+  if (role !== "agent") return "it is for visitors, not for agents";
+  if (exp * 1000 <= nowMs) {
+    const since = new Date(exp * 1000).toISOString().replace(/\.000Z$/, "Z");
+    return `it expired at ${since}`;
+  }
+  return undefined;
+}
+
+/** What is readable in a token, signed or not; undefined when it is none of ours. */
+export function claimsOf(token: string): TokenClaims | undefined {
   try {
-    return JSON.parse(Buffer.from(token.split(".", 2)[1] ?? "", "base64url").toString());
+    const text = Buffer.from(token.split(".", 2)[1] ?? "", "base64url").toString();
+    const found = v.safeParse(claims, JSON.parse(text));
+    return found.success ? found.output : undefined;
   } catch {
     return undefined;
   }

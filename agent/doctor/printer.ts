@@ -1,0 +1,119 @@
+/**
+ * The checks as a person reads them, or as lines of JSON. Where there is a terminal, the check under way is shown too.
+ */
+import { styleText } from "node:util";
+import type { Sink } from "../terminal/log.ts";
+import type { Status } from "./check.ts";
+import { exitOf, type Result, summaryOf, type Witness } from "./examine.ts";
+import type { Secrets } from "./secrets.ts";
+
+export interface PrinterOptions {
+  readonly json: boolean;
+  readonly stdout: Sink;
+  readonly stderr: Sink;
+  readonly secrets: Secrets;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+const TITLE_CHARS = 14;
+const TARGET_CHARS = 34;
+
+const signs: Record<
+  Status,
+  { readonly text: string; readonly style: Parameters<typeof styleText>[0] }
+> = {
+  ok: { text: "[ OK ]", style: "green" },
+  warn: { text: "[WARN]", style: "yellow" },
+  fail: { text: "[FAIL]", style: "red" },
+  skip: { text: "[SKIP]", style: "dim" },
+};
+
+export class Printer {
+  readonly #options: PrinterOptions;
+  /** The table's: stdout, unless that has the JSON. */
+  readonly #sink: Sink;
+
+  constructor(options: PrinterOptions) {
+    this.#options = options;
+    this.#sink = options.json ? options.stderr : options.stdout;
+  }
+
+  /** What is to be told of one service's checks. `heading` tells it from others; "" where there are none. */
+  witness(service: string, heading: string): Witness {
+    if (heading !== "") this.#sink.write(`\n${this.#paint("bold", heading)}\n`);
+    return {
+      begins: (title, target) => this.#begins(title, target),
+      ends: (result) => this.#ends(service, result),
+    };
+  }
+
+  summary(service: string, results: readonly Result[]): void {
+    const exit = exitOf(results);
+    const count = (status: Status): number =>
+      results.filter(({ finding }) => finding.status === status).length;
+    const failed = results
+      .filter(({ finding }) => finding.status === "fail")
+      .map(({ name }) => name);
+    const message = this.#options.secrets.hide(summaryOf(results));
+    this.#json("summary", {
+      service,
+      ok: count("ok"),
+      warn: count("warn"),
+      fail: count("fail"),
+      skip: count("skip"),
+      failed,
+      exit,
+      message,
+    });
+    const style = failed.length > 0 ? "red" : count("warn") > 0 ? "yellow" : "green";
+    this.#sink.write(`\n${this.#paint(style, message)}\n`);
+  }
+
+  #begins(title: string, target: string): void {
+    if (this.#sink.isTTY !== true) return;
+    this.#sink.write(`${this.#row(title, target, this.#paint("dim", " …    "))}`);
+  }
+
+  #ends(service: string, { name, title, target, finding, ms }: Result): void {
+    const { secrets } = this.#options;
+    const { status, data } = finding;
+    const details = secrets.hide(finding.details);
+    const action = finding.action === undefined ? undefined : secrets.hide(finding.action);
+    const measured =
+      data === undefined ? {} : { data: JSON.parse(secrets.hide(JSON.stringify(data))) };
+    this.#json("check", {
+      service,
+      check: name,
+      target: secrets.hide(target),
+      status,
+      details,
+      ...(action === undefined ? {} : { action }),
+      ms: Math.round(ms * 10) / 10,
+      ...measured,
+    });
+    const clear = this.#sink.isTTY === true ? "\r\u001b[2K" : "";
+    const sign = this.#paint(signs[status].style, signs[status].text);
+    const row = this.#row(title, secrets.hide(target), sign);
+    const told = status === "skip" ? this.#paint("dim", details) : details;
+    this.#sink.write(`${clear}${row} ${told}\n`);
+    if (action !== undefined) {
+      this.#sink.write(`${" ".repeat(TITLE_CHARS + 1)}${this.#paint("cyan", "→")} ${action}\n`);
+    }
+  }
+
+  #row(title: string, target: string, sign: string): string {
+    const shown = target.length > TARGET_CHARS ? `${target.slice(0, TARGET_CHARS - 1)}…` : target;
+    return `${title.padEnd(TITLE_CHARS)} ${shown.padEnd(TARGET_CHARS)} ${sign}`;
+  }
+
+  #json(event: "check" | "summary", fields: Readonly<Record<string, unknown>>): void {
+    const { json, stdout, now } = this.#options;
+    if (json) stdout.write(`${JSON.stringify({ event, at: now(), ...fields })}\n`);
+  }
+
+  #paint(style: Parameters<typeof styleText>[0], text: string): string {
+    if (this.#sink.isTTY !== true) return text;
+    return styleText(style, text, { stream: process.stdout });
+  }
+}

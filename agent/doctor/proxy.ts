@@ -1,0 +1,56 @@
+/** Whether a proxy is used, by which variable, and what it says to CONNECT. */
+import { ProxyUnauthorized, Unreachable } from "../connection/unreachable.ts";
+import { exits } from "../config/usage.ts";
+import { type Check, fail, type Finding, ok, shortMs, skip, WITHIN_MS } from "./check.ts";
+import { edgeAddress, type Scene } from "./scene.ts";
+
+export const proxy: Check = {
+  name: "proxy",
+  title: "proxy",
+  needs: ["tcp"],
+  target: ({ reach }) => reach.proxy?.url ?? "none",
+  run: look,
+};
+
+async function look(scene: Scene): Promise<Finding> {
+  const { reach, config, local } = scene;
+  if (reach.proxy === undefined) {
+    const variable = config.edge.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY";
+    return skip(
+      local
+        ? "not needed on this machine"
+        : `none: ${variable} is not set, or NO_PROXY has the edge`,
+    );
+  }
+  const { variable, authorization } = reach.proxy;
+  const startMs = performance.now();
+  try {
+    const socket = await reach.open(AbortSignal.timeout(WITHIN_MS));
+    socket.on("error", () => {}).destroy();
+    const ms = performance.now() - startMs;
+    const login = authorization === undefined ? "" : ", with credentials";
+    return ok(`${variable}${login}: CONNECT ${edgeAddress(scene)} took ${shortMs(ms)}`, {
+      connectMs: ms,
+    });
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error;
+    return refused(error, scene);
+  }
+}
+
+/** Sentences of `tunnel.ts` say what happened, then what to do. */
+function refused(error: Unreachable, scene: Scene): Finding {
+  const unauthorized = error instanceof ProxyUnauthorized;
+  const at = unauthorized ? error.message.lastIndexOf("): ") + 1 : error.message.indexOf("; ");
+  if (at > 0) {
+    const details = error.message.slice(0, at);
+    const action = error.message.slice(at + 2);
+    const said = `${action.charAt(0).toUpperCase()}${action.slice(1)}.`;
+    return fail(details, said, unauthorized ? { exit: exits.usage } : {});
+  }
+  const { variable = "" } = scene.reach.proxy ?? {};
+  return fail(
+    error.message,
+    `Ask whoever runs the proxy whether it reaches ${edgeAddress(scene)}, and whether ${variable} names the right one.`,
+  );
+}
