@@ -1,5 +1,5 @@
 /**
- * What the inspector's API sends, as `docs/inspector.md` describes it. Types alone: the page imports them too.
+ * What the inspector's API sends, as `docs/inspector.md` describes it. The page imports it too: it knows no Node.
  *
  * Times are milliseconds; those of one exchange count from when it was opened.
  */
