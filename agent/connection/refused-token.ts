@@ -12,7 +12,14 @@ export interface TokenClaims {
   readonly exp: number;
 }
 
-const claims = v.object({ service: v.string(), role: v.string(), exp: v.number() });
+/** The last second that a Date can hold. */
+const MOST_SECONDS = 8.64e12;
+
+const claims = v.object({
+  service: v.string(),
+  role: v.string(),
+  exp: v.pipe(v.number(), v.minValue(0), v.maxValue(MOST_SECONDS)),
+});
 
 /** The rest of the sentence "The edge refused the token: …", with what to do. Shows nothing of a token but its claims. */
 export function whyRefused(token: string, service: string, nowMs: number): string {

@@ -96,9 +96,18 @@ async function one(
   const target = check.target(scene);
   witness.begins(title, target);
   const startMs = performance.now();
-  const finding = await check.run(scene);
+  const finding = await check.run(scene).catch(ours);
   if (finding.status === "fail") lost.set(name, title);
   return { name, title, target, finding, ms: performance.now() - startMs };
+}
+
+/** One check that breaks is no reason to leave out the others. */
+function ours(error: unknown): Finding {
+  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return fail(
+    `a fault of the doctor's own: ${what.replaceAll(/\s*\n\s*/g, " ")}`,
+    "Please report it, with what --report writes.",
+  );
 }
 
 /** What the command ends with: the first failure decides. */

@@ -5,10 +5,11 @@ import { claimsOf, flawOf, makeToken } from "../connection/refused-token.ts";
 import { type Check, fail, type Finding, ok, warn } from "./check.ts";
 import type { Scene } from "./scene.ts";
 
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 /** Time enough to make another one before this one ends. */
-const SOON_MS = 7 * DAY_MS;
+const SOON_MS = 3 * DAY_MS;
 
 export const token: Check = {
   name: "token",
@@ -38,8 +39,13 @@ async function look(scene: Scene, nowMs: number): Promise<Finding> {
   }
   const leftMs = claims.exp * 1000 - nowMs;
   const until = new Date(claims.exp * 1000).toISOString().slice(0, 10);
-  const left = leftMs < 2 * DAY_MS ? showMs(leftMs) : `${Math.round(leftMs / DAY_MS)} days`;
+  const left = shown(leftMs);
   const details = `role ${claims.role}, expires in ${left} (${until})`;
   if (leftMs > SOON_MS) return ok(details, data);
   return warn(details, `Make another one with ${makeToken(service)} before it ends.`, data);
+}
+
+function shown(ms: number): string {
+  if (ms < 2 * HOUR_MS) return showMs(ms);
+  return ms < 2 * DAY_MS ? `${Math.round(ms / HOUR_MS)} h` : `${Math.round(ms / DAY_MS)} days`;
 }

@@ -394,10 +394,10 @@ describe("a token", () => {
   test("that ends soon is a warning", async () => {
     const found = await diagnose({
       edge: `http://127.0.0.1:${await nowhere()}`,
-      token: unsigned({ exp: days(3) }),
+      token: unsigned({ exp: days(1) }),
     });
     expect(found.of("token")).toMatch(
-      /^warn: role agent, expires in 3 days .* → Make another one with `agent token --service shop` before it ends/,
+      /^warn: role agent, expires in 24 h .* → Make another one with `agent token --service shop` before it ends/,
     );
   });
 
