@@ -67,5 +67,5 @@ export type AgentEvent =
   | { readonly event: "error"; readonly code: AgentCode; readonly message: string }
   | RequestEvent;
 
-/** What the library's listeners get: all but what only an edge says. */
-export type TunnelEvent = Exclude<AgentEvent, { readonly event: "listening" }>;
+/** What the library's listeners get: all that an agent itself says. */
+export type TunnelEvent = Exclude<AgentEvent, { readonly event: "listening" | "inspector" }>;

@@ -27,14 +27,14 @@ export async function connect(options: ConnectOptions): Promise<Tunnel> {
   const listeners = new Listeners();
   if (onEvent !== undefined) listeners.add(onEvent);
   const { agent, ended, url } = await start(options, (event) => {
-    if (event.event !== "listening") listeners.tell(event);
+    if (event.event !== "listening" && event.event !== "inspector") listeners.tell(event);
   });
   const stop = (): void => agent.stop();
   signal?.addEventListener("abort", stop);
-  void ended.then(() => signal?.removeEventListener("abort", stop));
   // It may have been aborted while the way to the origin was made.
   if (signal?.aborted === true) stop();
   const failed = await Promise.race([agent.connected, ended]);
+  signal?.removeEventListener("abort", stop);
   if (signal?.aborted === true) {
     await ended;
     throw signal.reason;

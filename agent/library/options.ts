@@ -48,7 +48,7 @@ export interface ConnectOptions {
   readonly grace?: Duration | undefined;
   /** Take over: other agents of the service finish what they have and end. */
   readonly replace?: boolean | undefined;
-  /** Aborting it rejects `connect()`, and ends a tunnel at once. */
+  /** Aborting it rejects `connect()`, as `AbortSignal.timeout()` does in time. A tunnel that is there does not know it. */
   readonly signal?: AbortSignal | undefined;
   /** Told everything that happens, from before the first connection on. */
   readonly onEvent?: ((event: TunnelEvent) => void) | undefined;

@@ -13,8 +13,8 @@ export interface Tunnel {
   /** Where visitors go, with a slash at the end. */
   readonly url: string;
   /**
-   * Resolves when the tunnel is closed and nothing of it is left, whoever asked for it: `close()`, the signal, or another
-   * agent with `replace`. Rejects with a `ConnectError` when the edge refuses to have it back. Nobody has to look.
+   * Resolves when the tunnel is closed and nothing of it is left, whoever asked for it: `close()`, or another agent with
+   * `replace`. Rejects with a `ConnectError` when the edge refuses to have it back. Nobody has to look.
    */
   readonly closed: Promise<void>;
   /** Calls `listener` at each event of that name, from now on. Returns what ends that. */

@@ -78,6 +78,7 @@ export class HandlerOrigin {
         answer.fail("bad-request", `a Request cannot have the method ${exchange.request.method}`);
         return;
       }
+      flow.request = request;
       const response: unknown = await this.#options.handler(request);
       await relay(response, answer, flow, exchange.request.method);
     } catch (error) {
@@ -94,6 +95,11 @@ class HandlerFlow {
   readonly #left = new AbortController();
   #gate: PromiseWithResolvers<void> | undefined;
   #ended = false;
+  /**
+   * Held until the end: a function may keep nothing of it but its signal, and that alone would not be told of an abort once
+   * the `Request` is collected (undici has only a WeakRef of what joins the two).
+   */
+  request: Request | undefined;
   /** Ends the request's body, for whoever still reads it. */
   onDestroy: (error: Error) => void = () => {};
   /** Ends the answer's body, where it is being waited for. */

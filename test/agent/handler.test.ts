@@ -1,4 +1,6 @@
 /** A function as the origin: what it sees of a request, and what becomes of its answer. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, expect, test } from "vitest";
 import type { RequestEvent } from "../../agent/events.ts";
 import { type Handler, HandlerOrigin } from "../../agent/origin/handler.ts";
@@ -369,6 +371,26 @@ test("a visitor who leaves in the middle of an answer that waits ends its source
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
   expect(serve.inFlight, "the slot is taken until the source has ended").toBe(1);
   ended.resolve();
+});
+
+test("a function that keeps nothing of its request but the signal is told by it, whatever was collected meanwhile", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const told = Promise.withResolvers<void>();
+  const body = (): ReadableStream =>
+    new ReadableStream({ start: (to) => to.enqueue(Buffer.from("x")) });
+  await open(({ signal }) => {
+    signal.addEventListener("abort", () => told.resolve());
+    return new Response(body());
+  });
+  const exchange = pair.ask();
+  await exchange.answer();
+  for (let turn = 0; turn < 5; turn++) {
+    collect();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  exchange.cancel("cancelled");
+  await within(told.promise, "the abort");
 });
 
 test("an answer without all of the request is complete, and the signal stays silent", async () => {

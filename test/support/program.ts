@@ -28,6 +28,8 @@ export interface Exit {
 export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
+  /** Where it runs; the project's root when undefined. */
+  readonly cwd?: string;
   /** Makes it the leader of a process group, as a shell does: `interrupt` then reaches all of it. */
   readonly group?: boolean;
 }
@@ -81,7 +83,7 @@ export class Program {
       ),
     );
     const child = spawn(command, parameters, {
-      cwd: root,
+      cwd: options.cwd ?? root,
       env: { ...inherited, ...options.env },
       detached: options.group === true,
       stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
