@@ -11,20 +11,11 @@ import { isBasePath } from "../origin/base-path.ts";
 import { durationMs } from "./duration.ts";
 import { MAX_SHARDS } from "../connection/shard-count.ts";
 import type { Role } from "../edge-here/token.ts";
+import { type Given, type GivenValues, isOn } from "./given.ts";
 import { UsageError } from "./usage.ts";
 
-/** One value as it was given: the text, and what to call it in a complaint (`--port`, or `AGENT_PORT`). */
-export interface Given {
-  readonly text: string;
-  readonly from: string;
-  /** Whether it came from the command line: then it wins over the environment. */
-  readonly flag: boolean;
-  /** Whether it came from a configuration file: then everything else wins over it. */
-  readonly file?: true;
-}
-
-/** Everything that was given, by the camel-case name of its flag. */
-export type GivenValues = Readonly<Partial<Record<string, Given>>>;
+export { isOn } from "./given.ts";
+export type { Given, GivenValues } from "./given.ts";
 
 /** Where the origin is: what undici and node:http need, and how to show it. */
 export interface OriginAddress {
@@ -220,11 +211,6 @@ export function tokenConfig(given: GivenValues): TokenConfig {
         given.expires,
       ) ?? 90 * DAY_MS,
   };
-}
-
-/** Whether a flag without a value is given; a variable can also say that it is not. */
-export function isOn(given: Given | undefined): boolean {
-  return given !== undefined && !/^(?:0|false|no|off)$/i.test(given.text);
 }
 
 /** Where agents dial. */
