@@ -22,6 +22,9 @@ export interface RequestEvent {
   readonly reason?: string;
 }
 
+/** The edge's rule for visitors, its variable VISITORS. */
+export type Visitors = "public" | "token";
+
 /** Of a connection to another than the service's first object. */
 interface OfShard {
   readonly shard?: number;
@@ -44,6 +47,8 @@ export type AgentEvent =
       readonly concurrency: number;
       /** Whether it was connected before: the session that it had is lost. */
       readonly again: boolean;
+      /** Whom the edge lets in: everybody, or who has a token. Undefined when it does not say. */
+      readonly visitors?: Visitors;
     })
   | (OfShard & {
       readonly event: "disconnected";
@@ -63,6 +68,18 @@ export type AgentEvent =
   /** The edge sends no more requests: another agent has taken over. */
   | { readonly event: "replaced" }
   | { readonly event: "draining"; readonly inFlight: number; readonly graceMs: number }
+  /** Whether something takes connections at the origin; asked once, at the start. */
+  | {
+      readonly event: "origin";
+      readonly origin: string;
+      readonly up: boolean;
+      /** How long the connection took to come to be. */
+      readonly ms: number;
+      /** Why there was none. */
+      readonly reason?: string;
+    }
+  /** Where the inspector is, with what opens it. */
+  | { readonly event: "inspector"; readonly url: string }
   | { readonly event: "warning"; readonly code: AgentCode; readonly message: string }
   | { readonly event: "error"; readonly code: AgentCode; readonly message: string }
   | RequestEvent;

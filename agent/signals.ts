@@ -1,6 +1,7 @@
 /**
  * Asked to end: the first signal asks for an orderly end, the second ends the process.
  */
+import { isatty } from "node:tty";
 import { type ExitCode, exits } from "./config/usage.ts";
 
 /** How often we look whether npm is still there: nobody waits longer than this for us to notice. */
@@ -38,4 +39,19 @@ export function onSignals(first: (signal: NodeJS.Signals) => void, second: () =>
     if (!asked) ask("SIGTERM");
   }, PARENT_CHECK_MS);
   watch.unref();
+}
+
+/**
+ * Calls `asked` at a SIGHUP that somebody sent. The one that says that the terminal was closed is a SIGTERM: who closes the
+ * window wants the tunnel closed.
+ */
+export function onHangup(asked: () => void): void {
+  const terminals = [0, 1, 2].filter((file) => isatty(file));
+  process.on("SIGHUP", () => {
+    if (terminals.length > 0 && !terminals.some((file) => isatty(file))) {
+      process.kill(process.pid, "SIGTERM");
+    } else {
+      asked();
+    }
+  });
 }

@@ -2,7 +2,7 @@
  * What a person reads of an event: pure functions of the event, the time and the width.
  */
 import { showBytes, showMs } from "../config/duration.ts";
-import type { AgentEvent, RequestEvent, RequestOutcome } from "../events.ts";
+import type { AgentEvent, RequestEvent, RequestOutcome, Visitors } from "../events.ts";
 import { cut, fill, type Line, shown, type Span, type Style, widthOf } from "./text.ts";
 
 /** The page that says more of a code. */
@@ -53,7 +53,11 @@ export function requestLines(event: RequestEvent, atMs: number, columns: number)
   const wide = columns >= 72;
   const withClock = columns >= 50;
   const after: Span[] = wide
-    ? [["  "], [String(status), statusStyle(status)], [`  ${time.padStart(8)}  ${size.padStart(9)}`]]
+    ? [
+        ["  "],
+        [String(status), statusStyle(status)],
+        [`  ${time.padStart(8)}  ${size.padStart(9)}`],
+      ]
     : [[" "], [String(status), statusStyle(status)], [` ${time.padStart(7)}`]];
   const before: Span[] = withClock
     ? [[clock(atMs), "dim"], [`  ${method.padEnd(wide ? 6 : 4)}  `]]
@@ -91,16 +95,13 @@ export function field(label: string, value: string, remark?: Span): Line {
 }
 
 /** Who can reach what is served, in the words of the edge's rule for visitors; undefined when it did not say. */
-export function exposure(origin: string, visitors: "public" | "token" | undefined): Line {
+export function exposure(origin: string, visitors: Visitors | undefined): Line {
   switch (visitors) {
     case "public":
       return [
         ["Anyone who knows the URL can reach ", "yellow"],
         [origin, "yellow"],
-        [
-          " and all it answers. VISITORS=token at the edge lets in only who has a token.",
-          "dim",
-        ],
+        [" and all it answers. VISITORS=token at the edge lets in only who has a token.", "dim"],
       ];
     case "token":
       return [[`Only who has a visitor token for the service can reach ${origin}.`, "dim"]];
@@ -153,9 +154,7 @@ export function told(event: AgentEvent): Line[] {
   switch (event.event) {
     case "resumed": {
       const { rttMs, streams } = event;
-      return [
-        [[`connected again, rtt ${showMs(rttMs)}, ${requests(streams)} in flight went on`]],
-      ];
+      return [[[`connected again, rtt ${showMs(rttMs)}, ${requests(streams)} in flight went on`]]];
     }
     case "shards":
       return [[[`the service is spread over ${event.shards} objects`]]];
@@ -173,14 +172,25 @@ export function told(event: AgentEvent): Line[] {
         : [
             [
               ["warning:", "yellow"],
-              [` nothing answers at ${event.origin}: ${shown(event.reason ?? "")}. Start your server there.`],
+              [
+                ` nothing answers at ${event.origin}: ${shown(event.reason ?? "")}. Start your server there.`,
+              ],
             ],
           ];
     case "warning":
       return [[["warning:", "yellow"], [` ${shown(event.message)}`], pointer(event.code)]];
     case "error":
-      return [[["error:", "red"], [` ${shown(event.message)}`], pointer(event.code)]];
+      return errorLines(event);
     default:
       return [];
   }
+}
+
+/** A fault of our own comes with its stack, a line each. */
+function errorLines({ message, code }: AgentEvent & { readonly event: "error" }): Line[] {
+  const [first = "", ...rest] = message.split("\n");
+  return [
+    [["error:", "red"], [` ${shown(first)}`], pointer(code)],
+    ...rest.map((line): Line => [[shown(line), "dim"]]),
+  ];
 }

@@ -1,12 +1,15 @@
 /**
  * What the person at the terminal, or the program that started us, sees.
  *
- * With `--json` events are JSON lines on stdout; without, stdout has the URL alone. Everything for people goes to stderr.
- * Nothing here decides anything, and no secret ever comes here.
+ * With `--json` events are JSON lines on stdout; without, stdout has the URL alone. Everything for people goes to stderr,
+ * by a voice that suits the place. Nothing here decides anything, and no secret ever comes here.
  */
-import { styleText } from "node:util";
-import type { AgentEvent, RequestEvent } from "../events.ts";
-import { showBytes, showMs } from "../config/duration.ts";
+import type { AgentEvent } from "../events.ts";
+import type { Watch } from "../watch.ts";
+import { isTold, type Level, levelOf } from "./levels.ts";
+import { PlainVoice } from "./plain.ts";
+import { plain } from "./text.ts";
+import type { About, Voice } from "./voice.ts";
 
 /** A place to write to: a terminal or not. */
 export interface Sink {
@@ -20,173 +23,85 @@ export interface LogOptions {
   readonly stderr: Sink;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** The service that all of it is about: every event says so. */
-  readonly service?: string;
-  /** What every line for a person begins with. */
-  readonly label?: string;
+  /** Who speaks to people, on stderr; plain lines when undefined. */
+  readonly voice?: Voice;
+  /** What matters less is not told to people; "info" when undefined. */
+  readonly level?: Level;
 }
-
-type Style = Parameters<typeof styleText>[0];
 
 export class Log {
   readonly #options: LogOptions;
-  /** Whether the last line on the terminal is one that the next may overwrite. */
-  readonly #screen: { live: boolean };
+  readonly #voice: Voice;
+  readonly #level: Level;
+  readonly #about: About;
 
-  constructor(options: LogOptions, screen = { live: false }) {
-    this.#options = options;
-    this.#screen = screen;
+  constructor(options: LogOptions, about: About = { service: undefined, label: "" }) {
+    const { voice, stderr, now, level = "info" } = options;
+    this.#voice = voice ?? new PlainVoice(stderr, plain, now);
+    this.#options = { ...options, voice: this.#voice };
+    this.#level = level;
+    this.#about = about;
   }
 
   /** The same log for what is about one service. `label` tells its lines from those of others; "" where there are none. */
   of(service: string, label: string): Log {
-    return new Log({ ...this.#options, service, label }, this.#screen);
+    return new Log(this.#options, { service, label });
   }
 
   /** Reports what happened: a JSON line for a program, and a line for a person where the event has one. */
   event(event: AgentEvent): void {
-    const { json, stdout, now, service } = this.#options;
+    const { json, stdout, now } = this.#options;
     if (json) {
       const { event: name, ...fields } = event;
+      const { service } = this.#about;
       const about = service === undefined ? {} : { service };
       stdout.write(`${JSON.stringify({ event: name, at: now(), ...about, ...fields })}\n`);
     }
-    this.#tell(event);
+    if (event.event === "connected" && !event.again && (event.shard ?? 0) === 0) {
+      this.url(event.url);
+    }
+    if (this.#tells(levelOf(event))) this.#voice.event(event, this.#about);
   }
 
   /** The one piece of data on stdout, unless events go there. On a terminal that shows stderr too, it is in the text already. */
   url(url: string): void {
     const { json, stdout, stderr } = this.#options;
-    if (json || (stdout.isTTY === true && stderr.isTTY === true)) return;
+    const seen = stdout.isTTY === true && stderr.isTTY === true && this.#tells("info");
+    if (json || seen) return;
     stdout.write(`${url}\n`);
   }
 
   /** A line for a person. */
   say(text: string): void {
-    this.#options.stderr.write(`${this.#clear()}${this.#label()}${text}\n`);
+    if (this.#tells("info")) this.#voice.say(text, "info", this.#about);
   }
 
   /** A labelled line, as in a status block. */
   field(label: string, value: string): void {
-    this.say(
-      `  ${this.#paint("green", "➜")}  ${this.#paint("bold", label.padEnd(8))}${this.#paint("cyan", value)}`,
-    );
+    if (this.#tells("info")) this.#voice.field(label, value, this.#about);
+  }
+
+  /** Text that goes out as it is laid out, as an example to copy. */
+  block(text: string): void {
+    if (this.#tells("info")) this.#voice.block(text);
   }
 
   /** A line that matters less than the others. */
   note(text: string): void {
-    this.say(this.#paint("dim", text));
+    if (this.#tells("debug")) this.#voice.say(text, "debug", this.#about);
   }
 
-  /** A line that is overwritten by whatever comes next; a line like any other where there is no terminal. */
+  /** What is being done right now; where nothing can be taken back, a line like any other. */
   live(text: string): void {
-    const { stderr } = this.#options;
-    if (stderr.isTTY !== true) {
-      this.say(text);
-      return;
-    }
-    stderr.write(`${this.#clear()}${this.#label()}${text}`);
-    this.#screen.live = true;
+    if (this.#tells("info")) this.#voice.live(text, this.#about);
   }
 
-  /** What a person reads of an event. */
-  #tell(event: AgentEvent): void {
-    switch (event.event) {
-      case "request":
-        this.say(this.#request(event));
-        break;
-      case "connected":
-        this.#connected(event);
-        break;
-      case "disconnected":
-        this.#disconnected(event);
-        break;
-      case "resumed":
-        this.say(
-          `connected again, rtt ${showMs(event.rttMs)}, ${requests(event.streams)} in flight went on`,
-        );
-        break;
-      case "shards":
-        this.say(`the service is spread over ${event.shards} objects`);
-        break;
-      case "replaced":
-        this.say("another agent has taken over with --replace");
-        break;
-      case "draining":
-        if (event.inFlight === 0) break;
-        this.say(
-          `draining: ${requests(event.inFlight)} in flight, up to ${showMs(event.graceMs)} (Ctrl-C again to stop now)`,
-        );
-        break;
-      case "warning":
-        this.say(`${this.#paint("yellow", "warning:")} ${event.message} (${event.code})`);
-        break;
-      case "error":
-        this.say(`${this.#paint("red", "error:")} ${event.message} (${event.code})`);
-        break;
-      case "listening":
-        break;
-    }
+  /** Who shows exchanges while they last; undefined where nobody would see them. */
+  get watch(): Watch | undefined {
+    return this.#tells("info") ? this.#voice.watch?.(this.#about) : undefined;
   }
 
-  #connected(event: AgentEvent & { readonly event: "connected" }): void {
-    const { url, origin, rttMs, concurrency, again, shard = 0 } = event;
-    if (again) {
-      this.say(`connected again, rtt ${showMs(rttMs)}`);
-      return;
-    }
-    if (shard > 0) return;
-    this.url(url);
-    this.field("Public", url);
-    this.field("Origin", origin);
-    this.say(`connected, rtt ${showMs(rttMs)}, up to ${concurrency} requests at once`);
-    this.note(
-      `Everyone whom the edge lets through reaches ${origin}; without VISITORS=token that is everyone who knows the URL.`,
-    );
+  #tells(level: Level): boolean {
+    return isTold(level, this.#level);
   }
-
-  #label(): string {
-    const { label = "" } = this.#options;
-    return label === "" ? "" : `${this.#paint("magenta", label)}  `;
-  }
-
-  #clear(): string {
-    if (!this.#screen.live) return "";
-    this.#screen.live = false;
-    return "\r\u001b[2K";
-  }
-
-  #disconnected({ code, reason, retryMs }: AgentEvent & { readonly event: "disconnected" }): void {
-    const why = reason === "" ? code : `${reason} (${code})`;
-    const what = code === "edge-unreachable" ? "cannot reach the edge" : "disconnected";
-    this.live(`${this.#paint("yellow", what)}: ${why}; next try in ${showMs(retryMs)}`);
-  }
-
-  #request({ method, path, status, ms, bytesOut, outcome, reason }: RequestEvent): string {
-    const clock = new Date(this.#options.now()).toTimeString().slice(0, 8);
-    const shown = path.length > 60 ? `${path.slice(0, 59)}…` : path;
-    const colour: Style = status >= 500 ? "red" : status >= 400 ? "yellow" : "green";
-    const fields = [
-      this.#paint("dim", clock),
-      method.padEnd(6),
-      shown.padEnd(28),
-      this.#paint(colour, String(status)),
-      showMs(ms).padStart(8),
-      showBytes(bytesOut).padStart(9),
-    ];
-    if (outcome !== "ok") {
-      const why = reason === undefined ? outcome : `${outcome}: ${reason}`;
-      fields.push(this.#paint("red", why));
-    }
-    return fields.join("  ");
-  }
-
-  #paint(style: Style, text: string): string {
-    if (this.#options.stderr.isTTY !== true) return text;
-    return styleText(style, text, { stream: process.stderr });
-  }
-}
-
-function requests(count: number): string {
-  return count === 1 ? "1 request" : `${count} requests`;
 }

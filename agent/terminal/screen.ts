@@ -55,6 +55,7 @@ export class Screen {
   #callOff: (() => void) | undefined;
   #clear = false;
   #closed = false;
+  #suspended = false;
 
   constructor(options: ScreenOptions) {
     this.#options = options;
@@ -109,7 +110,7 @@ export class Screen {
     this.#drawnMs = this.#options.now();
     const { columns } = this;
     // The last column stays free: what ends in it would wrap in some terminals and not in others.
-    const foot = this.#closed ? [] : this.#foot(columns - 1);
+    const foot = this.#closed || this.#suspended ? [] : this.#foot(columns - 1);
     const frame = this.#frame(foot, columns);
     this.#drawn = foot;
     if (frame !== "") this.#options.tty.write(HIDE_CURSOR + frame + SHOW_CURSOR);
@@ -122,8 +123,15 @@ export class Screen {
     this.flush();
   }
 
-  /** The foot is not there any more, as after a stop by Ctrl-Z: it will be drawn below what is there now. */
-  forget(): void {
+  /** Takes the foot away and draws nothing: the terminal is about to be somebody else's. */
+  suspend(): void {
+    this.#suspended = true;
+    this.flush();
+  }
+
+  /** The terminal is ours again: the foot goes below what is there now. */
+  resume(): void {
+    this.#suspended = false;
     this.#drawn = [];
     this.#last = undefined;
     this.changed();
@@ -142,7 +150,7 @@ export class Screen {
       this.#clear = false;
       this.#replaces = false;
       this.#last = undefined;
-      return CLEAR + lines(pending.flatMap(printed)) + lines(foot);
+      return CLEAR + lines([...pending.flatMap(printed), ...foot], columns);
     }
     let up = 0;
     for (const line of this.#drawn) up += rowsOf(line, columns);
@@ -156,14 +164,20 @@ export class Screen {
     this.#last = pending.at(-1) ?? this.#last;
     if (pending.length === 0 && same(foot, this.#drawn)) return "";
     const back = up === 0 ? "" : `\u001b[${up}A`;
-    const text = lines([...pending.flatMap(printed), ...foot]);
+    const text = lines([...pending.flatMap(printed), ...foot], columns);
     return `${back}\r${text}${up === 0 ? "" : ERASE_BELOW}`;
   }
 }
 
 /** Each in a row of its own. */
-function lines(rows: readonly string[]): string {
-  return rows.map((row) => `${row}${ERASE_TO_END_OF_LINE}\n`).join("");
+function lines(rows: readonly string[], columns: number): string {
+  let text = "";
+  for (const row of rows) {
+    // Behind a character in the last column the cursor is still on it: erasing would take it away.
+    const full = row !== "" && widthOf(row) % columns === 0;
+    text += full ? `${row}\n` : `${row}${ERASE_TO_END_OF_LINE}\n`;
+  }
+  return text;
 }
 
 function printed({ rows, count }: Printed): readonly string[] {

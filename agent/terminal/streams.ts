@@ -152,10 +152,11 @@ function streamLine(stream: OpenStream, nowMs: number, columns: number): Line {
   const stalled = stalledSinceMs !== undefined && nowMs - stalledSinceMs >= STALLED_AFTER_MS;
   const up = bytesIn > bytesOut;
   const size = `${up ? "↑" : "↓"} ${showBytes(up ? bytesIn : bytesOut)}`;
-  const speed: Span = stalled ? ["stalled", "yellow"] : [rate >= 1 ? `${showBytes(rate)}/s` : "idle"];
+  const speed: Span = stalled
+    ? ["stalled", "yellow"]
+    : [rate >= 1 ? `${showBytes(rate)}/s` : "idle"];
   const wide = columns >= 72;
-  const told: Span =
-    status === undefined ? ["···", "dim"] : [String(status), statusStyle(status)];
+  const told: Span = status === undefined ? ["···", "dim"] : [String(status), statusStyle(status)];
   const behind: Span[] = waiting
     ? [["  waiting for a free slot"], [age(nowMs - openedMs).padStart(wide ? 10 : 8)]]
     : [
