@@ -15,7 +15,7 @@ import {
 } from "./config/config.ts";
 import { type AgentCode, isErrorCode } from "./codes.ts";
 import type { Ending } from "./connection/dial.ts";
-import type { AgentEvent } from "./events.ts";
+import type { AgentEvent, Visitors } from "./events.ts";
 import type { Watch } from "./watch.ts";
 import { Origin } from "./origin/origin.ts";
 import { originTls } from "./origin/origin-tls.ts";
@@ -83,7 +83,8 @@ export class Agent {
       accept: (exchange) => this.#serve.accept(exchange),
       count: (signal) => shardCount(shardsUrl(config), token, signal, reach.agent),
       counted: (shards) => report({ event: "shards", shards }),
-      connected: (shard, session, resumed) => this.#connected(shard, session, resumed),
+      connected: (shard, session, resumed, visitors) =>
+        this.#connected(shard, session, resumed, visitors),
       disconnected: (shard, ending, retryMs) => {
         const why = reasonOf(ending, reach.proxy);
         report({ event: "disconnected", ...ofShard(shard), ...why, retryMs });
@@ -164,7 +165,12 @@ export class Agent {
     this.#shards.redial(note);
   }
 
-  #connected(shard: number, session: Session, resumed: boolean): void {
+  #connected(
+    shard: number,
+    session: Session,
+    resumed: boolean,
+    visitors: Visitors | undefined,
+  ): void {
     const url = publicUrl(this.#config);
     const { service, origin, basePath, concurrency } = this.#config;
     const rttMs = Math.round((session.rttMs ?? 0) * 10) / 10;
@@ -178,7 +184,8 @@ export class Agent {
     this.#connectedBefore.add(shard);
     const what = { url, service, session: session.id, rttMs };
     const where = { origin: origin.label + basePath, concurrency };
-    this.#report({ event: "connected", ...of, ...what, ...where, again });
+    const who = visitors === undefined ? {} : { visitors };
+    this.#report({ event: "connected", ...of, ...what, ...where, again, ...who });
     if (shard === 0) this.#firstConnected.resolve();
   }
 

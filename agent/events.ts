@@ -78,8 +78,6 @@ export type AgentEvent =
       /** Why there was none. */
       readonly reason?: string;
     }
-  /** Where the inspector is, with what opens it. */
-  | { readonly event: "inspector"; readonly url: string }
   | { readonly event: "warning"; readonly code: AgentCode; readonly message: string }
   | { readonly event: "error"; readonly code: AgentCode; readonly message: string }
   | RequestEvent;

@@ -240,7 +240,9 @@ export class Correlator extends DurableObject<Env> {
     this.#sockets.set(server, socket);
     if (request.headers.get("sluice-replace") === "1") this.#successors.add(socket);
     this.#listener.accept(socket, identity);
-    const headers = { "sec-websocket-protocol": PROTOCOL };
+    // Whoever runs the agent is told who can reach them.
+    const visitors = this.env.VISITORS === "token" ? "token" : "public";
+    const headers = { "sec-websocket-protocol": PROTOCOL, "sluice-visitors": visitors };
     return new Response(null, { status: 101, webSocket: client, headers });
   }
 

@@ -7,21 +7,21 @@ import {
 } from "../config/config.ts";
 import { readConfigFile, servicesOf } from "../config/config-file.ts";
 import { exits, UsageError } from "../config/usage.ts";
-import { onSignals } from "../signals.ts";
-import type { Log } from "../terminal/log.ts";
+import { onHangup, onSignals } from "../signals.ts";
+import type { OpenLog } from "../terminal/open-log.ts";
 import { agentToken } from "./agent-token.ts";
 import { develop } from "./develop.ts";
-import { InspectedAgent, startInspector } from "./inspect.ts";
+import { startInspector } from "./inspect.ts";
 
 /** @returns the exit code: one of ours, or that of a command that we ran. @throws UsageError */
 export async function connect(
   given: GivenValues,
-  log: Log,
+  { log, live }: OpenLog,
   operands: readonly string[],
 ): Promise<number> {
   const command = commandOf(operands, process.argv);
   const file = await readConfigFile(given["config"], process.cwd());
-  if (file !== undefined) log.note(`configuration: ${file.path}`);
+  if (file !== undefined) log.say(`configuration: ${file.path}`);
   const services = file === undefined ? [given] : servicesOf(file, given);
   const several = services.length > 1;
   if (several && (process.env["AGENT_TOKEN"] ?? "") !== "") {
@@ -36,7 +36,7 @@ export async function connect(
         "A command is the server of one service, and there are several: say which with --service.",
       );
     }
-    return develop(command, values, log);
+    return develop(command, values, { log, live });
   }
   const wanted: {
     readonly config: ConnectConfig;
@@ -47,29 +47,21 @@ export async function connect(
     const config = connectConfig(values);
     wanted.push({ config, token: await agentToken(config, values, log), values });
   }
-  for (const { config } of wanted) log.live(`connecting to ${socketUrl(config).href}`);
-  const { Agent } = await import("../agent.ts");
   const width = several ? Math.max(...wanted.map(({ config }) => config.service.length)) : 0;
+  const logs = wanted.map(({ config }) => {
+    const own = log.of(config.service, several ? config.service.padEnd(width) : "");
+    own.live(`connecting to ${socketUrl(config).href}`);
+    return own;
+  });
   const inspector = await startInspector(given, (event) => log.event(event));
-  const agents = wanted.map(({ config, token, values }) => {
-    const { service } = config;
-    const own = log.of(service, several ? service.padEnd(width) : "");
-    const inspected = new InspectedAgent(inspector, config, values);
-    const agent = new Agent({
-      config,
-      token,
-      report: (event) => {
-        own.event(event);
-        inspected.report(event);
-      },
-      ...inspected.watch,
-    });
-    inspected.runs(agent);
-    return agent;
-  });
-  process.on("SIGHUP", () => {
+  const { newAgent } = await import("./new-agent.ts");
+  const agents = wanted.map((each, index) =>
+    newAgent({ ...each, open: { log: logs[index] ?? log, live }, inspector }),
+  );
+  const redial = (): void => {
     for (const agent of agents) agent.redial("asked to dial again");
-  });
+  };
+  onHangup(redial);
   onSignals(
     () => {
       for (const agent of agents) agent.drain();
@@ -78,6 +70,10 @@ export async function connect(
       for (const agent of agents) agent.stop();
     },
   );
+  if (live !== undefined) {
+    const { listenForKeys } = await import("../terminal/hotkeys.ts");
+    listenForKeys({ log, live, redial, secretFile: given["tokenFile"] });
+  }
   // A service that cannot go on is no reason to end the others.
   const codes = await Promise.all(agents.map((agent) => agent.run()));
   return codes.find((code) => code !== exits.clean) ?? exits.clean;

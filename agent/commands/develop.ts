@@ -3,10 +3,10 @@ import type { Agent } from "../agent.ts";
 import { connectConfig, type GivenValues, publicUrl, socketUrl } from "../config/config.ts";
 import { exits, UsageError } from "../config/usage.ts";
 import { DevServer } from "../dev-server/dev-server.ts";
-import { onSignals } from "../signals.ts";
-import type { Log } from "../terminal/log.ts";
+import { onHangup, onSignals } from "../signals.ts";
+import type { OpenLog } from "../terminal/open-log.ts";
 import { agentToken } from "./agent-token.ts";
-import { InspectedAgent, startInspector } from "./inspect.ts";
+import { startInspector } from "./inspect.ts";
 
 /** How long a command may take to end when we cannot go on. */
 const STOP_WITHIN_MS = 5000;
@@ -15,7 +15,7 @@ const STOP_WITHIN_MS = 5000;
 export async function develop(
   command: readonly [string, ...string[]],
   values: GivenValues,
-  log: Log,
+  { log: all, live }: OpenLog,
 ): Promise<number> {
   const { port, origin, ...rest } = values;
   if (origin !== undefined && port === undefined) {
@@ -25,12 +25,13 @@ export async function develop(
   }
   // Where it listens will be known later; everything else is checked before it starts.
   const draft = connectConfig({ ...rest, port: port ?? { text: "1", from: "--port", flag: true } });
+  const log = all.of(draft.service, "");
   const token = await agentToken(draft, rest, log);
   const server = new DevServer({
     command,
     port: port === undefined ? undefined : Number(port.text),
     publicUrl: publicUrl(draft),
-    output: process.stderr,
+    output: live?.output ?? process.stderr,
     environment: process.env,
   });
   let agent: Agent | undefined;
@@ -59,21 +60,16 @@ export async function develop(
     const text = `${address.scheme}://localhost:${address.port}`;
     const config = connectConfig({ ...rest, origin: { text, from: server.name, flag: true } });
     log.live(`${server.name} listens on ${text}; connecting to ${socketUrl(config).href}`);
-    const module = await import("../agent.ts");
     const inspector = await startInspector(values, (event) => log.event(event));
-    const inspected = new InspectedAgent(inspector, config, values);
-    const running = new module.Agent({
-      config,
-      token,
-      report: (event) => {
-        log.event(event);
-        inspected.report(event);
-      },
-      ...inspected.watch,
-    });
-    inspected.runs(running);
+    const { newAgent } = await import("./new-agent.ts");
+    const running = newAgent({ config, token, values, open: { log, live }, inspector });
     agent = running;
-    process.on("SIGHUP", () => running.redial("asked to dial again"));
+    const redial = (): void => running.redial("asked to dial again");
+    onHangup(redial);
+    if (live !== undefined) {
+      const { listenForKeys } = await import("../terminal/hotkeys.ts");
+      listenForKeys({ log, live, redial, secretFile: values["tokenFile"] });
+    }
     void server.ended.then((code) => {
       if (!asked) log.say(`${server.name} ended with exit code ${code}`);
       running.drain();

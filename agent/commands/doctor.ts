@@ -8,7 +8,7 @@ import { Printer } from "../doctor/printer.ts";
 import { type Examined, reportFile, reportOf } from "../doctor/report.ts";
 import { sceneOf } from "../doctor/scene.ts";
 import { Secrets } from "../doctor/secrets.ts";
-import type { Log } from "../terminal/log.ts";
+import type { OpenLog } from "../terminal/open-log.ts";
 import { agentToken } from "./agent-token.ts";
 
 /** What most proxies leave alone; enough to meet the worst. */
@@ -18,7 +18,7 @@ const IDLE_MS = 5000;
 const MOST_IDLE_MS = 3_600_000;
 
 /** @returns 0 when nothing failed, else what the first failure says. @throws UsageError for its own flags */
-export async function doctor(given: GivenValues, log: Log): Promise<ExitCode> {
+export async function doctor(given: GivenValues, { log }: OpenLog): Promise<ExitCode> {
   const idleMs = idleOf(given);
   const write = given["report"] === undefined ? undefined : await reportFile(given["report"].text);
   const environment = process.env;

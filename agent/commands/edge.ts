@@ -4,7 +4,7 @@
  * SIGINT and SIGTERM let what is in flight finish; SIGHUP puts another workerd in the place of the one that runs, with what
  * the files say now.
  */
-import { type EdgeConfig, edgeConfig, type GivenValues } from "../config/config.ts";
+import { type EdgeConfig, edgeConfig, type GivenValues, isLoopback } from "../config/config.ts";
 import { showMs } from "../config/duration.ts";
 import { readKeypair } from "../config/pem.ts";
 import { type SecretSource, secretSource } from "../config/secret.ts";
@@ -12,11 +12,12 @@ import { type ExitCode, exits } from "../config/usage.ts";
 import { inheritedSocket } from "../edge-here/inherited-socket.ts";
 import type { Edge } from "../edge-here/workerd.ts";
 import type { EdgeParts } from "../edge-here/workerd-config.ts";
-import { onSignals } from "../signals.ts";
+import { onHangup, onSignals } from "../signals.ts";
 import type { Log } from "../terminal/log.ts";
+import type { OpenLog } from "../terminal/open-log.ts";
 
 /** @throws UsageError, EdgeError */
-export async function edge(given: GivenValues, log: Log): Promise<ExitCode> {
+export async function edge(given: GivenValues, { log, live }: OpenLog): Promise<ExitCode> {
   const config = edgeConfig(given);
   const parts = new Parts(config, given, log);
   let running: Edge | undefined;
@@ -32,6 +33,10 @@ export async function edge(given: GivenValues, log: Log): Promise<ExitCode> {
     },
     () => void running?.stop(),
   );
+  if (live !== undefined) {
+    const { listenForKeys } = await import("../terminal/hotkeys.ts");
+    listenForKeys({ log, live, secretFile: given["secretFile"] });
+  }
   log.live("starting the edge");
   const { startEdge } = await import("../edge-here/workerd.ts");
   const first = await parts.read();
@@ -66,7 +71,7 @@ export async function edge(given: GivenValues, log: Log): Promise<ExitCode> {
     log.say("reloaded");
   };
   let replacing = false;
-  process.on("SIGHUP", () => {
+  onHangup(() => {
     if (running === undefined || replacing || leaving) return;
     replacing = true;
     log.say("reloading");
@@ -82,12 +87,18 @@ export async function edge(given: GivenValues, log: Log): Promise<ExitCode> {
   return exits.clean;
 }
 
-function tell(url: string, { domain }: EdgeConfig, log: Log): void {
+function tell(url: string, { domain, visitors }: EdgeConfig, log: Log): void {
   log.url(url);
   log.field("Edge", url);
   const { protocol, port } = new URL(url);
   const hosts = domain === undefined ? "" : ` and ${protocol}//<service>.${domain}:${port}/`;
   log.say(`listening; services are at ${url}/send/<service>/${hosts}`);
+  const whose = isLoopback(new URL(url)) ? "on this machine" : "who reaches this machine";
+  log.say(
+    visitors === "token"
+      ? "Only who has a token reaches them; `agent token --role visitor` makes one."
+      : `Everybody ${whose} reaches them; --visitors token lets in only who has a token.`,
+  );
 }
 
 /** What is in files: read at the start, and again when it may have changed. */

@@ -4,17 +4,45 @@
  * Nothing here reads a value or runs anything, so that help, completion and the documentation can be made from it.
  */
 import { type Command, Option } from "commander";
+import { formats } from "../terminal/formats.ts";
+import { levels } from "../terminal/levels.ts";
 
 /** A flag and its environment variable. */
 export function option(flags: string, variable: string, description: string): Option {
   return new Option(flags, description).env(variable);
 }
 
-/** What the commands that go on running say, and how. */
-function outputFlags(command: Command): Command {
-  return command.addOption(
-    option("--json", "AGENT_JSON", "events on stdout, one JSON object a line"),
-  );
+/** What is said, where and how. */
+export function outputFlags(command: Command): Command {
+  return command
+    .optionsGroup("Output:")
+    .addOption(option("--json", "AGENT_JSON", "events on stdout, one JSON object a line"))
+    .addOption(
+      choice(
+        option(
+          "--log-format <format>",
+          "AGENT_LOG_FORMAT",
+          "what people or log collectors read on stderr (default auto: pretty)",
+        ),
+        formats,
+      ),
+    )
+    .addOption(
+      choice(
+        option("--log-level <level>", "AGENT_LOG_LEVEL", "the least that is said (default info)"),
+        levels,
+      ),
+    )
+    .addOption(
+      option("--no-color", "AGENT_COLOR", "no colours (the variable: 0; also NO_COLOR, TERM=dumb)"),
+    )
+    .addOption(new Option("--color").hideHelp());
+}
+
+/** Words that help and completion offer. `config.ts` checks them, and complains in its own words. */
+function choice(flag: Option, words: readonly string[]): Option {
+  flag.argChoices = [...words];
+  return flag;
 }
 
 /** Those of `agent connect`. */
@@ -25,7 +53,7 @@ export function connectFlags(command: Command): Command {
     .addOption(option("-s, --service <name>", "AGENT_SERVICE", "the service that the server is"))
     .addOption(
       option(
-        "--token-file <path>",
+        "--token-file <file>",
         "AGENT_TOKEN_FILE",
         "the agent token; - is stdin (or set AGENT_TOKEN)",
       ),
@@ -122,7 +150,9 @@ export function connectFlags(command: Command): Command {
     )
     .addOption(option("--no-inspect", "AGENT_INSPECT", "without that page (the variable: 0)"))
     .addOption(new Option("--inspect").hideHelp());
-  return outputFlags(command);
+  return outputFlags(command).addOption(
+    option("--qr", "AGENT_QR", "show the public URL as a QR code"),
+  );
 }
 
 /** Those of `agent doctor`: what `agent connect` would be given, and how to look at it. */
@@ -167,7 +197,7 @@ export function edgeFlags(command: Command): Command {
     )
     .addOption(
       option(
-        "--secret-file <path>",
+        "--secret-file <file>",
         "AGENT_SECRET_FILE",
         "what signs tokens; - is stdin (or set TUNNEL_SECRET; made when missing)",
       ),
@@ -187,10 +217,13 @@ export function edgeFlags(command: Command): Command {
       ),
     )
     .addOption(
-      option(
-        "--visitors <who>",
-        "AGENT_EDGE_VISITORS",
-        "who may send requests: open, or token (default open)",
+      choice(
+        option(
+          "--visitors <who>",
+          "AGENT_EDGE_VISITORS",
+          "who may send requests: everybody, or who has a token (default open)",
+        ),
+        ["open", "token"],
       ),
     )
     .addOption(
@@ -230,12 +263,15 @@ export function tokenFlags(command: Command): Command {
   return command
     .addOption(option("-s, --service <name>", "AGENT_SERVICE", "the service that it is for"))
     .addOption(
-      option("--role <role>", "AGENT_ROLE", "what it allows: agent, or visitor (default agent)"),
+      choice(option("--role <role>", "AGENT_ROLE", "whom it is for (default agent)"), [
+        "agent",
+        "visitor",
+      ]),
     )
     .addOption(option("--expires <time>", "AGENT_EXPIRES", "how long it is good (default 90d)"))
     .addOption(
       option(
-        "--secret-file <path>",
+        "--secret-file <file>",
         "AGENT_SECRET_FILE",
         "the edge's secret; - is stdin (or set TUNNEL_SECRET)",
       ),

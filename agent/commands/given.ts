@@ -1,6 +1,6 @@
 /** What was given to a command: every value with where it came from, as `config.ts` wants it. */
 import type { Command } from "commander";
-import type { Given, GivenValues } from "../config/config.ts";
+import type { Given, GivenValues } from "../config/given.ts";
 
 /** An empty environment variable is as good as none. */
 export function givenOf(command: Command): GivenValues {

@@ -3,10 +3,10 @@ import { type GivenValues, tokenConfig } from "../config/config.ts";
 import { checkSecret, readSecret, secretSource, surroundings } from "../config/secret.ts";
 import { type ExitCode, exits, UsageError } from "../config/usage.ts";
 import { signToken } from "../edge-here/token.ts";
-import type { Log } from "../terminal/log.ts";
+import type { OpenLog } from "../terminal/open-log.ts";
 
 /** @throws UsageError */
-export async function token(given: GivenValues, log: Log): Promise<ExitCode> {
+export async function token(given: GivenValues, { log }: OpenLog): Promise<ExitCode> {
   const config = tokenConfig(given);
   const secret = await readSecret(
     { what: "secret", ...secretSource(given["secretFile"], "TUNNEL_SECRET") },

@@ -15,6 +15,7 @@ import { type Given, type GivenValues, isOn } from "./given.ts";
 import { UsageError } from "./usage.ts";
 
 export { isOn } from "./given.ts";
+export { isLoopback } from "./loopback.ts";
 export type { Given, GivenValues } from "./given.ts";
 
 /** Where the origin is: what undici and node:http need, and how to show it. */
@@ -229,17 +230,6 @@ export function shardsUrl({ edge, service }: Pick<ConnectConfig, "edge" | "servi
 /** Where visitors go. */
 export function publicUrl({ edge, service }: Pick<ConnectConfig, "edge" | "service">): string {
   return new URL(`/send/${service}/`, edge).href;
-}
-
-/** Whether a URL's host is this machine: what is sent there passes no network. */
-export function isLoopback(url: URL): boolean {
-  const { hostname } = url;
-  return (
-    hostname === "localhost" ||
-    hostname.endsWith(".localhost") ||
-    hostname === "[::1]" ||
-    /^127(?:\.\d{1,3}){3}$/.test(hostname)
-  );
 }
 
 /** Flags win over the environment, and the environment over a file. */

@@ -14,6 +14,7 @@ import type { Session } from "../../codec/session.ts";
 import type { Platform } from "../../codec/transport.ts";
 import { backoffMs } from "./backoff.ts";
 import { Dial, type DialOptions, type Ending } from "./dial.ts";
+import type { Visitors } from "../events.ts";
 import { SOFTWARE } from "../software.ts";
 
 /** A connection that lasted this long was a good one: the next loss begins the waits anew. */
@@ -33,8 +34,8 @@ export interface ConnectionOptions extends Omit<DialOptions, "dialer"> {
   /** See `DialerOptions.budget`. */
   readonly budget: Budget;
   readonly accept: (exchange: Exchange) => void;
-  /** Requests may come. `resumed`: those of before go on. */
-  readonly connected: (session: Session, resumed: boolean) => void;
+  /** Requests may come. `resumed`: those of before go on. `visitors`: from whom, if the edge says so. */
+  readonly connected: (session: Session, resumed: boolean, visitors: Visitors | undefined) => void;
   /** The connection is gone, and will be tried again in `retryMs`. */
   readonly disconnected: (ending: Ending, retryMs: number) => void;
   /** The edge takes no more of us. */
@@ -72,7 +73,7 @@ export class Connection {
       accept: options.accept,
       connected: (session, resumed) => {
         this.#greetedMs = performance.now();
-        options.connected(session, resumed);
+        options.connected(session, resumed, this.#dial?.visitors);
       },
       draining: options.draining,
     });

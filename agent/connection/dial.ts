@@ -13,6 +13,7 @@ import { MAX_MESSAGE_BYTES, PROTOCOL } from "../../codec/limits.ts";
 import type { Transport } from "../../codec/transport.ts";
 import { retryAfterMs } from "./backoff.ts";
 import { isLoopback } from "../config/config.ts";
+import type { Visitors } from "../events.ts";
 import { faultReason } from "../origin/fault.ts";
 import { ProxyUnauthorized, Unreachable } from "./unreachable.ts";
 
@@ -86,6 +87,7 @@ export class Dial implements Transport {
   /** What went wrong, for the close event, which itself says little. */
   #fault: { readonly code: number; readonly note: string } | undefined;
   #opened = false;
+  #visitors: Visitors | undefined;
   #wasFull = false;
 
   constructor(options: DialOptions) {
@@ -100,6 +102,11 @@ export class Dial implements Transport {
     };
     this.#ws = this.#open();
     this.closed = new Promise((resolve) => this.#ws.once("close", () => resolve()));
+  }
+
+  /** Whom the edge lets in, as its answer to the upgrade says; undefined when it does not. */
+  get visitors(): Visitors | undefined {
+    return this.#visitors;
   }
 
   /** Gives the connection up at once, as if it had broken: what is in flight may go on over the next one. */
@@ -147,6 +154,10 @@ export class Dial implements Transport {
       ...(secure || isLoopback(url) ? { generateMask: zeroMask } : {}),
     };
     const ws = new WebSocket(url, [PROTOCOL], options);
+    ws.on("upgrade", ({ headers }) => {
+      const said = headers["sluice-visitors"];
+      if (said === "public" || said === "token") this.#visitors = said;
+    });
     ws.on("open", () => this.#onOpen());
     ws.on("message", (data: Buffer, isBinary) => {
       this.#heard();

@@ -6,6 +6,7 @@
 import { Budget } from "../../codec/budget.ts";
 import type { Session } from "../../codec/session.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
+import type { Visitors } from "../events.ts";
 import type { Ending } from "./dial.ts";
 
 /** How often the edge is asked. Until we follow, a shard without us hands what it gets to the first: nobody waits for this. */
@@ -20,7 +21,12 @@ export interface ShardsOptions extends Omit<
 > {
   /** How many shards there are; undefined when the edge does not say so now. Never rejects. */
   readonly count: (signal: AbortSignal) => Promise<number | undefined>;
-  readonly connected: (shard: number, session: Session, resumed: boolean) => void;
+  readonly connected: (
+    shard: number,
+    session: Session,
+    resumed: boolean,
+    visitors: Visitors | undefined,
+  ) => void;
   readonly disconnected: (shard: number, ending: Ending, retryMs: number) => void;
   /** There are so many shards now. */
   readonly counted: (shards: number) => void;
@@ -116,8 +122,8 @@ export class Shards {
       // Whom the first shard dismisses leaves the others too. A later connection takes over from nobody.
       replace: replace && nth === 0,
       budget: this.#budget,
-      connected: (session, resumed) => {
-        connected(shard, session, resumed);
+      connected: (session, resumed, visitors) => {
+        connected(shard, session, resumed, visitors);
         if (shard === 0) void this.#follow();
       },
       disconnected: (ending, retryMs) => disconnected(shard, ending, retryMs),

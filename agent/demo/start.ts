@@ -6,14 +6,20 @@ import "../young-heap.ts";
 import { randomBytes } from "node:crypto";
 import { get } from "node:http";
 import { Command, CommanderError, Option } from "commander";
-import { BatchedSink } from "../terminal/batched-sink.ts";
 import { Agent } from "../agent.ts";
 import { connectConfig, type EdgeConfig, edgeConfig } from "../config/config.ts";
-import { Log } from "../terminal/log.ts";
+import { complain } from "../commands/complaint.ts";
+import { outputFlags } from "../commands/flags.ts";
+import { givenOf } from "../commands/given.ts";
+import { VERSION } from "../software.ts";
+import { listenForKeys } from "../terminal/hotkeys.ts";
+import type { Log } from "../terminal/log.ts";
+import { type OpenLog, openLog } from "../terminal/open-log.ts";
 import { onSignals } from "../signals.ts";
 import { signToken } from "../edge-here/token.ts";
 import { type ExitCode, exits, UsageError } from "../config/usage.ts";
 import { type Edge, EdgeError, startEdge } from "../edge-here/workerd.ts";
+import { probeOrigin } from "../origin/probe.ts";
 import { startDemoOrigin } from "./origin.ts";
 
 const SERVICE = "demo";
@@ -23,7 +29,7 @@ const GRACE = "2s";
 /** How many ports after the wanted one are tried. */
 const PORTS_TRIED = 20;
 
-async function start(wanted: EdgeConfig, log: Log): Promise<ExitCode> {
+async function start(wanted: EdgeConfig, { log, live }: OpenLog): Promise<ExitCode> {
   let agent: Agent | undefined;
   onSignals(
     () => {
@@ -33,6 +39,10 @@ async function start(wanted: EdgeConfig, log: Log): Promise<ExitCode> {
     },
     () => agent?.stop(),
   );
+  if (live !== undefined) {
+    const redial = (): void => agent?.redial("asked to dial again");
+    listenForKeys({ log, live, redial, secretFile: undefined });
+  }
   log.live("starting the edge, a demo origin and an agent");
   // Nobody else needs to make tokens for this edge.
   const secret = randomBytes(32).toString("hex");
@@ -49,7 +59,13 @@ async function start(wanted: EdgeConfig, log: Log): Promise<ExitCode> {
     port: { text: String(origin.port), from: "--port", flag: true },
     grace: { text: GRACE, from: "--grace", flag: true },
   });
-  agent = new Agent({ config, token, report: (event) => log.event(event) });
+  void probeOrigin(config.origin).then((event) => log.event(event));
+  agent = new Agent({
+    config,
+    token,
+    report: (event) => log.event(event),
+    ...(log.watch === undefined ? {} : { watch: log.watch }),
+  });
   const exit = agent.run();
   // Whichever part ends first ends the others.
   const edgeDied = edge.ended.then(
@@ -82,7 +98,7 @@ function prove(edgeUrl: string, log: Log): void {
         return;
       }
       log.say("it works: the request above went through the tunnel. Try it:");
-      log.say(`
+      log.block(`
   curl ${url}
   curl ${url}download -o /dev/null
   curl -N ${url}events
@@ -113,33 +129,22 @@ async function startOnFreePort(wanted: EdgeConfig, secret: string, log: Log): Pr
 const program = new Command("npm start --")
   .description("The tunnel at work on this machine: edge, demo origin and agent.")
   .addOption(new Option("-p, --port <port>", "where the edge listens (default 8787)").env("PORT"))
-  .option("--json", "events on stdout, one JSON object a line")
   .exitOverride();
+outputFlags(program);
 let exit: ExitCode = exits.clean;
-const log = new Log({
-  json: process.argv.includes("--json"),
-  stdout: new BatchedSink(process.stdout),
-  stderr: new BatchedSink(process.stderr),
-  now: Date.now,
-});
+let open: OpenLog | undefined;
 try {
   program.parse();
-  const port = program.getOptionValue("port");
-  const from = program.getOptionValueSource("port") === "cli" ? "--port" : "PORT";
-  const given = typeof port === "string" ? { port: { text: port, from, flag: true } } : {};
-  exit = await start(
-    edgeConfig({ ...given, domain: { text: "localhost", from: "--domain", flag: true } }),
-    log,
-  );
+  const given = givenOf(program);
+  open = openLog(given, true);
+  open.log.header(VERSION);
+  const domain = { text: "localhost", from: "--domain", flag: true };
+  exit = await start(edgeConfig({ ...given, domain }), open);
 } catch (error) {
   if (error instanceof CommanderError) {
     exit = error.exitCode === 0 ? exits.clean : exits.usage;
   } else {
-    log.event({
-      event: "error",
-      code: error instanceof UsageError ? "usage" : "failed",
-      message: error instanceof Error ? error.message : String(error),
-    });
+    complain(open?.log, process.argv.includes("--json"), error);
     exit = error instanceof UsageError ? exits.usage : exits.runtime;
   }
 }

@@ -34,7 +34,7 @@ export interface DevServerOptions {
   /** It gets that as SLUICE_URL. */
   readonly publicUrl: string;
   /** What it says goes there. */
-  readonly output: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly output: { readonly isTTY?: boolean; write(text: string): unknown };
   readonly environment: NodeJS.ProcessEnv;
   readonly timeoutMs?: number;
 }

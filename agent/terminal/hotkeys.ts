@@ -3,11 +3,13 @@ import type { Given } from "../config/given.ts";
 import { openInBrowser } from "./browser.ts";
 import { Keys } from "./keys.ts";
 import type { LiveVoice } from "./live.ts";
+import type { Log } from "./log.ts";
 import { inCi } from "./open-log.ts";
-import { qrCode, qrLines } from "./qr.ts";
+import { showQrCode } from "./show-qr.ts";
 import type { Line } from "./text.ts";
 
 export interface HotkeysOptions {
+  readonly log: Log;
   readonly live: LiveVoice;
   /** Dials again at once; undefined where nothing is dialled. */
   readonly redial?: () => void;
@@ -30,7 +32,7 @@ export function listenForKeys(options: HotkeysOptions): void {
   keys.start();
 }
 
-function press(key: string, { live, redial }: HotkeysOptions): void {
+function press(key: string, { log, live, redial }: HotkeysOptions): void {
   switch (key) {
     case "h":
     case "?":
@@ -46,7 +48,7 @@ function press(key: string, { live, redial }: HotkeysOptions): void {
       open(live, live.inspector);
       break;
     case "Q":
-      for (const url of live.urls) sayQrCode(live, url);
+      for (const url of live.urls) showQrCode({ log, live }, url);
       break;
     case "s":
       live.sayStatistics();
@@ -87,21 +89,4 @@ function open(live: LiveVoice, url: string | undefined): void {
   if (url === undefined) live.rows([[["  there is no URL to open yet", "dim"]]]);
   else if (openInBrowser(url, process.env)) live.rows([[[`  opening ${url}`, "dim"]]]);
   else live.rows([[["  no browser can be opened from here; open "], [url, "cyan"]]]);
-}
-
-/** Prints a QR code of a URL, or why not. */
-export function sayQrCode(live: LiveVoice, url: string): void {
-  const columns = live.screen.columns - 1;
-  const lines = qrRows(url, columns);
-  live.rows(lines ?? [[[`  the QR code of ${url} does not fit into ${columns} columns`, "dim"]]]);
-}
-
-/** The code's rows, black on white, or undefined when it is wider than that. */
-export function qrRows(url: string, columns: number): Line[] | undefined {
-  const code = qrCode(url);
-  if (code === undefined) return undefined;
-  const rows = qrLines(code);
-  const indent = "  ";
-  if ((rows[0]?.length ?? 0) + indent.length > columns) return undefined;
-  return rows.map((row): Line => [[indent], [row, ["black", "bgWhiteBright"]]]);
 }

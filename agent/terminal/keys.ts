@@ -31,8 +31,7 @@ export class Keys {
     process.once("exit", () => this.#cook());
     process.on("SIGCONT", () => {
       this.#cookedElsewhere();
-      this.#grab();
-      enter();
+      if (this.#grab()) enter();
     });
     // A terminal that is gone is told by SIGHUP (`signals.ts`).
     stdin.on("error", () => {});
@@ -42,7 +41,7 @@ export class Keys {
   }
 
   #read(text: string): void {
-    for (const signal of text.matchAll(/[\u0003\u001a\u001c]/g)) this.#signal(signal[0]);
+    for (const key of text) this.#signal(key);
     // More than one character at once was pasted, or is an arrow key: not meant for us.
     if (text.length === 1) this.#options.press(text);
   }
@@ -66,11 +65,12 @@ export class Keys {
   }
 
   /** Takes the terminal, unless we are in the background: who touches it there is stopped. */
-  #grab(): void {
-    if (this.#raw || !inForeground()) return;
+  #grab(): boolean {
+    if (this.#raw || !inForeground()) return false;
     this.#options.stdin.setRawMode(true);
     this.#options.stdin.resume();
     this.#raw = true;
+    return true;
   }
 
   #cook(): void {

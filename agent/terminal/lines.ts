@@ -1,6 +1,7 @@
 /**
  * What a person reads of an event: pure functions of the event, the time and the width.
  */
+import { isLoopback } from "../config/loopback.ts";
 import { showBytes, showMs } from "../config/duration.ts";
 import type { AgentEvent, RequestEvent, RequestOutcome, Visitors } from "../events.ts";
 import { cut, fill, type Line, shown, type Span, type Style, widthOf } from "./text.ts";
@@ -94,25 +95,20 @@ export function field(label: string, value: string, remark?: Span): Line {
   return remark === undefined ? base : [...base, ["  "], remark];
 }
 
-/** Who can reach what is served, in the words of the edge's rule for visitors; undefined when it did not say. */
-export function exposure(origin: string, visitors: Visitors | undefined): Line {
-  switch (visitors) {
-    case "public":
-      return [
-        ["Anyone who knows the URL can reach ", "yellow"],
-        [origin, "yellow"],
-        [" and all it answers. VISITORS=token at the edge lets in only who has a token.", "dim"],
-      ];
-    case "token":
-      return [[`Only who has a visitor token for the service can reach ${origin}.`, "dim"]];
-    case undefined:
-      return [
-        [
-          `Everyone whom the edge lets through reaches ${origin}; without VISITORS=token that is everyone who knows the URL.`,
-          "dim",
-        ],
-      ];
+/** Who can reach what is served: as the edge's rule for visitors has it, or a warning that we do not know it. */
+export function exposure(url: string, origin: string, visitors: Visitors | undefined): Line {
+  if (visitors === "token") {
+    return [[`Only who has a visitor token for the service can reach ${origin}.`, "dim"]];
   }
+  const close: Span = [" VISITORS=token at the edge lets in only who has a token.", "dim"];
+  if (isLoopback(new URL(url))) {
+    return [
+      [`Everybody on this machine can reach ${origin} through the edge, and nobody else.`, "dim"],
+    ];
+  }
+  return visitors === "public"
+    ? [[`Anyone who knows the URL can reach ${origin}, and all that it answers.`, "yellow"], close]
+    : [[`Everyone whom the edge lets through can reach ${origin}.`, "yellow"], close];
 }
 
 /** Where a code is explained, in brackets behind its sentence. */

@@ -5,6 +5,7 @@ import { showMs } from "../config/duration.ts";
 import type { AgentEvent, RequestEvent } from "../events.ts";
 import type { Watch } from "../watch.ts";
 import type { Level } from "./levels.ts";
+import { LineSink } from "./line-sink.ts";
 import {
   age,
   clock,
@@ -18,6 +19,7 @@ import {
   seconds,
   told,
 } from "./lines.ts";
+import type { Sink } from "./log.ts";
 import { Screen, type Tty } from "./screen.ts";
 import { Statistics } from "./statistics.ts";
 import { OpenStreams, SHOWN_AFTER_MS, streamLines } from "./streams.ts";
@@ -91,6 +93,20 @@ export class LiveVoice implements Voice {
   /** Says once what to press for more. */
   set hint(text: string) {
     this.#hint = text;
+  }
+
+  /** What is in this program's output goes above the foot. */
+  get output(): Sink {
+    return new LineSink((lines) => this.screen.print(lines));
+  }
+
+  /** How wide a row may be. */
+  get columns(): number {
+    return this.screen.columns - 1;
+  }
+
+  get colourful(): boolean {
+    return this.#options.paint("red", "x") !== "x";
   }
 
   /** The public URLs, of those that were connected. */
@@ -187,7 +203,7 @@ export class LiveVoice implements Voice {
     if (this.#over) return;
     this.#over = true;
     if (this.urls.length > 0) {
-      this.rows([[[this.#statistics.summary(this.#options.now()), "dim"]]]);
+      this.rows([[["  "], [this.#statistics.summary(this.#options.now()), "dim"]]]);
     }
     this.screen.close();
   }
@@ -238,7 +254,7 @@ export class LiveVoice implements Voice {
       [`, rtt ${showMs(rttMs)}, up to ${concurrency} requests at once`],
       ...hint,
     ];
-    this.#sentences([connected, exposure(origin, visitors)], about, false);
+    this.#sentences([connected, exposure(url, origin, visitors)], about, false);
     if (!many) this.rows([[[""]]]);
   }
 

@@ -4,6 +4,7 @@
  * With `--json` events are JSON lines on stdout; without, stdout has the URL alone. Everything for people goes to stderr,
  * by a voice that suits the place. Nothing here decides anything, and no secret ever comes here.
  */
+import { PROTOCOL } from "../../codec/limits.ts";
 import type { AgentEvent } from "../events.ts";
 import type { Watch } from "../watch.ts";
 import { isTold, type Level, levelOf } from "./levels.ts";
@@ -69,6 +70,11 @@ export class Log {
     const seen = stdout.isTTY === true && stderr.isTTY === true && this.#tells("info");
     if (json || seen) return;
     stdout.write(`${url}\n`);
+  }
+
+  /** Who speaks, as the first line of a command that goes on. */
+  header(version: string): void {
+    this.say(`agent ${version}  protocol ${PROTOCOL.replace("sluice.v", "")}`);
   }
 
   /** A line for a person. */

@@ -5,6 +5,7 @@ import type { GivenValues } from "../config/given.ts";
 import { isOn } from "../config/given.ts";
 import { UsageError } from "../config/usage.ts";
 import { BatchedSink } from "./batched-sink.ts";
+import { formats } from "./formats.ts";
 import { type Level, levels } from "./levels.ts";
 import { LiveVoice } from "./live.ts";
 import { Log } from "./log.ts";
@@ -12,16 +13,14 @@ import { PlainVoice } from "./plain.ts";
 import { RecordVoice } from "./records.ts";
 import { paintFor, plain } from "./text.ts";
 
-export const formats = ["auto", "pretty", "json", "logfmt"] as const;
-
 /** A log, and the terminal behind it if there is one that can be drawn on. */
 export interface OpenLog {
   readonly log: Log;
   readonly live: LiveVoice | undefined;
 }
 
-/** @throws UsageError */
-export function openLog(given: GivenValues): OpenLog {
+/** @param serves whether there will be anything that lasts. @throws UsageError */
+export function openLog(given: GivenValues, serves: boolean): OpenLog {
   const format = oneOf(given, "logFormat", formats) ?? "auto";
   const level: Level = oneOf(given, "logLevel", levels) ?? "info";
   const json = isOn(given["json"]);
@@ -35,7 +34,7 @@ export function openLog(given: GivenValues): OpenLog {
   const noColour = given["color"] !== undefined && !isOn(given["color"]);
   const paint = noColour ? plain : paintFor(stderr);
   // Events may go to the same terminal, and what reads them through a pipe may write to it too.
-  const drawable = stderr.isTTY && !json && process.env["TERM"] !== "dumb" && !inCi();
+  const drawable = serves && stderr.isTTY && !json && process.env["TERM"] !== "dumb" && !inCi();
   if (!drawable) {
     const voice = new PlainVoice(sinks.stderr, paint, now);
     return { log: new Log({ json, ...sinks, now, level, voice }), live: undefined };

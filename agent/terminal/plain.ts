@@ -66,7 +66,7 @@ export class PlainVoice implements Voice {
       field("Public", url),
       field("Origin", origin, originRemark(this.#origins.get(label))),
       [[`connected, rtt ${showMs(rttMs)}, up to ${concurrency} requests at once`]],
-      exposure(origin, visitors),
+      exposure(url, origin, visitors),
     ];
   }
 

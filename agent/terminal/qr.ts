@@ -312,18 +312,24 @@ function finders(line: readonly boolean[]): number {
   return penalty;
 }
 
+/** How many light modules are around a code; scanners manage with two on a terminal. */
+const QUIET = 2;
+
 /**
- * The code in half blocks, two rows of modules in one of text, with light around it. A terminal's colours are unknown:
- * the lines are to be painted black on white.
+ * The code in half blocks, two rows of modules in one of text, with light around it. `drawn` are the modules that have ink:
+ * the dark ones where the text is painted black on white, the light ones on a terminal that is dark as most are.
  */
-export function qrLines(code: QrCode, quiet = 2): string[] {
+export function qrLines(code: QrCode, drawn: "dark" | "light"): string[] {
   const size = code.length;
-  const dark = (x: number, y: number): boolean => code[y]?.[x] ?? false;
+  const ink = (x: number, y: number): boolean => {
+    const dark = code[y]?.[x] ?? false;
+    return drawn === "dark" ? dark : !dark;
+  };
   const lines: string[] = [];
-  for (let y = -quiet; y < size + quiet; y += 2) {
+  for (let y = -QUIET; y < size + QUIET; y += 2) {
     let line = "";
-    for (let x = -quiet; x < size + quiet; x++) {
-      const [upper, lower] = [dark(x, y), dark(x, y + 1)];
+    for (let x = -QUIET; x < size + QUIET; x++) {
+      const [upper, lower] = [ink(x, y), ink(x, y + 1)];
       line += upper ? (lower ? "█" : "▀") : lower ? "▄" : " ";
     }
     lines.push(line);

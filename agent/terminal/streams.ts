@@ -71,6 +71,11 @@ export class OpenStream implements ExchangeWatch {
     this.#owner.remove(this);
   }
 
+  /** Whether the origin waits for the visitor, and not just for a breath. */
+  held(nowMs: number): boolean {
+    return this.stalledSinceMs !== undefined && nowMs - this.stalledSinceMs >= STALLED_AFTER_MS;
+  }
+
   /** Bytes a second, both ways, as of late. To be asked in one rhythm: it is a mean since it was asked before. */
   rate(nowMs: number): number {
     const passedMs = nowMs - this.#measuredMs;
@@ -147,31 +152,24 @@ export function streamLines(
 }
 
 function streamLine(stream: OpenStream, nowMs: number, columns: number): Line {
-  const { method, status, bytesIn, bytesOut, waiting, stalledSinceMs, openedMs, label } = stream;
+  const { method, status, bytesIn, bytesOut, waiting, openedMs, label } = stream;
+  const wide = columns >= 72;
   const rate = stream.rate(nowMs);
-  const stalled = stalledSinceMs !== undefined && nowMs - stalledSinceMs >= STALLED_AFTER_MS;
   const up = bytesIn > bytesOut;
   const size = `${up ? "↑" : "↓"} ${showBytes(up ? bytesIn : bytesOut)}`;
-  const speed: Span = stalled
-    ? ["stalled", "yellow"]
-    : [rate >= 1 ? `${showBytes(rate)}/s` : "idle"];
-  const wide = columns >= 72;
   const told: Span = status === undefined ? ["···", "dim"] : [String(status), statusStyle(status)];
-  const behind: Span[] = waiting
-    ? [["  waiting for a free slot"], [age(nowMs - openedMs).padStart(wide ? 10 : 8)]]
-    : [
-        ["  "],
-        told,
-        [size.padStart(wide ? 12 : 11)],
-        ...(columns >= 56 ? [[" ".repeat(Math.max(1, 12 - speed[0].length))] as Span, speed] : []),
-        [age(nowMs - openedMs).padStart(wide ? 10 : 8)],
-      ];
-  const name = label === "" ? "" : `${label} `;
-  const before: Span[] = [
+  const speed: Span = stream.held(nowMs)
+    ? ["slow visitor".padStart(14), "yellow"]
+    : [`${showBytes(Math.round(rate))}/s`.padStart(14)];
+  const behind: Span[] = [
     ["  "],
-    ["⇄", "cyan"],
-    [` ${name}${method.padEnd(columns >= 50 ? 6 : 4)} `],
+    told,
+    waiting ? ["waiting".padStart(wide ? 12 : 10), "yellow"] : [size.padStart(wide ? 12 : 10)],
+    ...(columns < 56 ? [] : [waiting ? (["for a slot".padStart(14), "yellow"] as const) : speed]),
+    [age(nowMs - openedMs).padStart(wide ? 9 : 7)],
   ];
+  const name = label === "" ? "" : `${label} `;
+  const before: Span[] = [["  "], ["⇄", "cyan"], [` ${name}${method.padEnd(wide ? 6 : 4)} `]];
   const taken = [...before, ...behind].reduce((sum, [text]) => sum + text.length, 0);
   const path = fill(shown(stream.path), Math.max(6, Math.min(40, columns - taken)));
   return cutLine([...before, [path], ...behind], columns);

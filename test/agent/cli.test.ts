@@ -242,8 +242,11 @@ describe("connect with a configuration file", () => {
     });
     await program.event("connected", (event) => event["service"] === "shop");
     await program.event("connected", (event) => event["service"] === "api");
-    await poll(() => /^api {3}.*http:\/\/localhost:2$/m.test(program.stderr), "the line of api");
-    expect(program.stderr).toMatch(/^shop {2}.*http:\/\/localhost:1$/m);
+    await poll(
+      () => /^api {3}.*http:\/\/localhost:2 {2}\(not answering\)$/m.test(program.stderr),
+      "the line of api",
+    );
+    expect(program.stderr).toMatch(/^shop {2}.*http:\/\/localhost:1 {2}\(not answering\)$/m);
     program.kill("SIGINT");
     expect(await program.exit()).toEqual({ code: 0, signal: null });
     const drained = program.events.filter(({ event }) => event === "draining");

@@ -73,29 +73,12 @@ test("a failed request says why, and a long path is cut", () => {
   expect(err.text.length).toBeLessThan(200);
 });
 
-test("on a terminal a retry line is overwritten by the next, elsewhere each has its own", () => {
+test("every try to connect again is a line", () => {
   const lost = { event: "disconnected", code: "agent-lost", reason: "gone", retryMs: 300 } as const;
-  const terminal = open(false, true);
-  terminal.log.event(lost);
-  terminal.log.event(lost);
-  terminal.log.say("connected again");
-  expect(terminal.err.text.split("\n")).toHaveLength(2);
-  expect(terminal.err.text.split("\r\u001b[2K")).toHaveLength(3);
-  terminal.log.event({ ...lost, code: "edge-unreachable" });
-  expect(terminal.err.text).toMatch(/cannot reach the edge\S*: gone/);
-  const file = open(false);
-  file.log.event(lost);
-  file.log.event(lost);
-  expect(file.err.text).toBe("disconnected: gone (agent-lost); next try in 300 ms\n".repeat(2));
-});
-
-test("what went wrong is named by its code at the end of the line, so that it can be looked up", () => {
   const { log, err } = open(false);
-  log.event({ event: "error", code: "unauthorized", message: "The edge refused the token." });
-  log.event({ event: "warning", code: "not-encrypted", message: "Anyone can read it." });
-  expect(err.text).toBe(
-    "error: The edge refused the token. (unauthorized)\nwarning: Anyone can read it. (not-encrypted)\n",
-  );
+  log.event(lost);
+  log.event(lost);
+  expect(err.text).toBe("disconnected: gone (agent-lost); next try in 300 ms\n".repeat(2));
 });
 
 test("nothing but a terminal gets control sequences", () => {
@@ -122,9 +105,12 @@ test("the log of one service says so in every event, and in every line when ther
   expect(err.text).toContain("\napi   something\nelse\n");
 });
 
-test("a line that one service left open is overwritten by the next of another", () => {
-  const { log, err } = open(false, true);
-  log.of("shop", "shop").live("connecting");
-  log.of("api", "api").say("connected");
-  expect(err.text).toContain("connecting\r\u001b[2K");
+test("what went wrong is named by its code, with where more is written, at the end of the line", () => {
+  const { log, err } = open(false);
+  log.event({ event: "error", code: "unauthorized", message: "The edge refused the token." });
+  log.event({ event: "warning", code: "insecure-origin", message: "Anybody may answer." });
+  expect(err.text).toBe(
+    "error: The edge refused the token. (unauthorized, docs/errors.md#unauthorized)\n" +
+      "warning: Anybody may answer. (insecure-origin, docs/errors.md#insecure-origin)\n",
+  );
 });
