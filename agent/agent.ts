@@ -29,6 +29,9 @@ import { Shards } from "./connection/shards.ts";
 import { onWake } from "./connection/slept.ts";
 import { type ExitCode, exits } from "./config/usage.ts";
 
+/** An edge that is deployed anew or restarted is back before. */
+const MANY_DIALS = 3;
+
 export interface AgentOptions {
   readonly config: ConnectConfig;
   readonly token: string;
@@ -57,6 +60,8 @@ export class Agent {
   readonly #connectedBefore = new Set<number>();
   #draining = false;
   #final: Final | undefined;
+  /** Dials in a row that came to nothing. */
+  #inVain = 0;
   /** Settles when drained connections have closed. */
   #drained: Promise<void> | undefined;
 
@@ -88,6 +93,7 @@ export class Agent {
       disconnected: (shard, ending, retryMs) => {
         const why = reasonOf(ending, reach.proxy);
         report({ event: "disconnected", ...ofShard(shard), ...why, retryMs });
+        if (shard === 0 && ending.kind !== "lost") this.#dialledInVain();
       },
       draining: (code) => this.#dismissed(code),
       faulty: (error) => {
@@ -175,6 +181,7 @@ export class Agent {
     const { service, origin, basePath, concurrency } = this.#config;
     const rttMs = Math.round((session.rttMs ?? 0) * 10) / 10;
     const of = ofShard(shard);
+    if (shard === 0) this.#inVain = 0;
     if (resumed) {
       const { streams } = session;
       this.#report({ event: "resumed", ...of, session: session.id, streams, rttMs });
@@ -187,6 +194,13 @@ export class Agent {
     const who = visitors === undefined ? {} : { visitors };
     this.#report({ event: "connected", ...of, ...what, ...where, again, ...who });
     if (shard === 0) this.#firstConnected.resolve();
+  }
+
+  /** Who has seen the same line so often wants to know more; once is enough. */
+  #dialledInVain(): void {
+    if (++this.#inVain !== MANY_DIALS) return;
+    const message = `Still not connected after ${MANY_DIALS} tries: \`agent doctor\` with the same flags finds out why.`;
+    this.#report({ event: "warning", code: "not-connected", message });
   }
 
   /** The edge sends no more requests. */

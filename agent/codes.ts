@@ -39,6 +39,10 @@ export const agentCodes = {
     event: "disconnected",
     says: "No connection to the edge came to be: a name, a network, a proxy or a certificate is in the way.",
   },
+  "not-connected": {
+    event: "warning",
+    says: "Several dials in a row came to nothing; the agent goes on dialling, and `agent doctor` finds out why.",
+  },
   "not-encrypted": {
     event: "warning",
     says: "The edge is on another machine and its URL is http: the token and every request can be read on the way.",

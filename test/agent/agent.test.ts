@@ -89,6 +89,30 @@ test("a refused protocol version ends it with exit code 5", async () => {
   expect(await within(run.exit, "its end")).toBe(5);
 });
 
+test("whoever is not connected after three dials is told of the doctor, once", async () => {
+  edge = await FakeEdge.start();
+  edge.refusal = { status: 404, body: "Not here.\n" };
+  const run = launch({ edge: edge.url, port: 1 });
+  for (let dial = 0; dial < 5; dial++) {
+    await run.event("disconnected", dial);
+    run.agent.redial("the test does not wait");
+  }
+  const warnings = run.events.filter(({ event }) => event === "warning");
+  expect(warnings).toMatchObject([
+    {
+      code: "not-connected",
+      message: expect.stringContaining("`agent doctor` with the same flags"),
+    },
+  ]);
+  const [third] = warnings;
+  expect(run.events.slice(0, third && run.events.indexOf(third)).map(({ event }) => event)).toEqual(
+    ["disconnected", "disconnected", "disconnected"],
+  );
+  edge.refusal = undefined;
+  run.agent.redial("the test does not wait");
+  await run.event("connected");
+});
+
 test("a server that speaks another protocol ends it with exit code 5", async () => {
   edge = await FakeEdge.start();
   edge.protocol = "graphql-ws";
