@@ -25,6 +25,9 @@ const MAX_UNSENT_BYTES = 1 * MiB;
 /** How often a visitor that does not read is looked at again. */
 const LOOK_MS = 20;
 
+/** How long an origin may take to close its connection once both have said goodbye, or the visitor alone: as long as browsers and ws give. */
+const CLOSING_MS = 30_000;
+
 /** Close codes of RFC 6455 section 7.4.1. */
 const closes = {
   goingAway: 1001,
@@ -44,8 +47,10 @@ export class VisitorSocket {
   readonly #ws: WebSocket;
   readonly #exchange: Exchange;
   readonly #watch: SocketWatch;
-  /** The visitor has closed it, or is gone. */
-  #left = false;
+  /** The last word to the origin is said: the visitor's goodbye, or the answer to the origin's own. */
+  #saidGoodbye = false;
+  /** Runs from then on. */
+  #closing: ReturnType<typeof setTimeout> | null = null;
   #over = false;
 
   /** `ws` is our end of the visitor's pair; `exchange` has been answered with 101. */
@@ -73,7 +78,7 @@ export class VisitorSocket {
 
   #send(pieces: readonly Uint8Array[]): void {
     const { outgoing } = this.#exchange;
-    if (this.#over) return;
+    if (this.#over || this.#saidGoodbye) return;
     if (outgoing.queuedBytes > MAX_UNREAD_BYTES) {
       this.#close(closes.tryAgainLater, "the origin does not read");
       this.#end("overloaded");
@@ -90,36 +95,47 @@ export class VisitorSocket {
    * first word counts: behind a close the runtime also reports an error, "Network connection lost".
    */
   #visitorClosed(code: number, reason: string): void {
-    if (this.#over || this.#left) return;
-    this.#left = true;
-    if (code === closes.broken) {
-      this.#end("cancelled");
-      return;
-    }
-    this.#send(closeFrame(code === closes.noCode ? undefined : code, reason));
+    if (this.#saidGoodbye) return;
+    if (code === closes.broken) this.#end("cancelled");
+    else this.#sayGoodbye(code === closes.noCode ? undefined : code, reason);
+  }
+
+  /** After this nothing goes to the origin. It has to close its connection, which it may put off for a while, and no longer. */
+  #sayGoodbye(code: number | undefined, reason: string): void {
+    this.#send(closeFrame(code, reason));
+    if (this.#over || this.#saidGoodbye) return;
+    this.#saidGoodbye = true;
     this.#exchange.outgoing.end();
+    this.#closing = setTimeout(() => {
+      this.#close(closes.originFailed, "the origin did not close the connection");
+      this.#end("origin-timeout", `not closed within ${CLOSING_MS} ms`);
+    }, CLOSING_MS);
   }
 
   async #receive(): Promise<void> {
     const { incoming } = this.#exchange;
     const reader = new FrameReader(MAX_SOCKET_MESSAGE_BYTES);
+    let closed = false;
     try {
       for await (const bytes of incoming) {
         this.#watch.totals.bytesToVisitors += bytes.byteLength;
+        // What comes behind a close frame means nothing (RFC 6455 section 5.5.1).
+        if (closed) continue;
         for (const event of reader.read(bytes)) {
-          if (event.kind === "message") this.#ws.send(event.data);
-          else if (event.kind === "ping") this.#send(pongFrame(event.payload));
+          // A visitor who has said goodbye hears no more, and the runtime would not send it.
+          if (event.kind === "message") {
+            if (!this.#saidGoodbye) this.#ws.send(event.data);
+          } else if (event.kind === "ping") this.#send(pongFrame(event.payload));
           else {
-            this.#send(closeFrame(event.code, event.reason));
+            closed = true;
+            this.#sayGoodbye(event.code, event.reason);
             this.#close(event.code, event.reason);
-            this.#finish();
-            return;
+            break;
           }
         }
         await this.#visitorReads();
       }
-      // The origin's connection ended without a close frame.
-      this.#close(closes.originFailed, "the origin closed the connection");
+      if (!closed) this.#close(closes.originFailed, "the origin closed the connection");
       this.#finish();
     } catch (error) {
       const code = codeOf(error, "websocket");
@@ -146,18 +162,20 @@ export class VisitorSocket {
     }
   }
 
-  /** Both sides have said goodbye. */
+  /** The origin has closed its connection. */
   #finish(): void {
     if (this.#over) return;
-    this.#exchange.outgoing.end();
     this.#over = true;
+    clearTimeout(this.#closing);
+    if (!this.#saidGoodbye) this.#exchange.outgoing.end();
     this.#watch.over();
   }
 
-  #end(code: ErrorCode): void {
+  #end(code: ErrorCode, note = ""): void {
     if (this.#over) return;
     this.#over = true;
-    this.#exchange.cancel(code);
+    clearTimeout(this.#closing);
+    this.#exchange.cancel(code, note);
     this.#watch.over(code);
   }
 }
