@@ -37,7 +37,9 @@ export class FlowLog {
     }
   }
 
-  read(): Flow {
+  /** Up to `now`, when the stream goes on. */
+  read(now?: number): Flow {
+    if (now !== undefined) this.#stepOf(now);
     const steps = (of: Float64Array): number[] => Array.from(of.subarray(0, this.#last + 1));
     return {
       stepMs: this.#stepMs,

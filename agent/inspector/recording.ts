@@ -267,6 +267,13 @@ export class Recording implements ExchangeWatch {
   }
 
   stream(chunksFrom: number, messagesFrom: number): Stream {
+    const open = this.#endedMs < 0;
+    if (open && this.isStalled) {
+      // What is held back now is seen now.
+      const now = this.#now();
+      this.#endStall(now);
+      this.#stalledSinceMs = now;
+    }
     return {
       row: this.row(),
       chunks: (this.#chunks?.read(chunksFrom) ?? []).map((chunk) => ({
@@ -277,7 +284,7 @@ export class Recording implements ExchangeWatch {
       messages: this.messages(messagesFrom),
       messageCount: this.#messages?.count ?? 0,
       note: this.dropped ? "memory ran short: the stream was dropped" : this.#note,
-      flow: this.#flow?.read() ?? null,
+      flow: this.#flow?.read(open ? this.#now() : undefined) ?? null,
     };
   }
 

@@ -4,7 +4,7 @@ import type { Detail, Field, Row } from "../api.ts";
 import { BodyView } from "./body-view.tsx";
 import { KindTag, StatusMark } from "./exchange-list.tsx";
 import { showBytes, showMs, showTime } from "./format.ts";
-import { useLoaded, useTick } from "./hooks.ts";
+import { useLoaded, useSeconds, useTick } from "./hooks.ts";
 import { replay, ReplayTab } from "./replay-tab.tsx";
 import { ask, getJson, type Heard, msOf } from "./store.ts";
 import { StreamTab } from "./stream-tab.tsx";
@@ -32,9 +32,10 @@ export function ExchangeDetail({ heard, close, select }: ExchangeDetailProps) {
   }, [row.id]);
   // Bodies grow while it is open: what was kept is asked for again, but not at each chunk.
   const grown = Math.min(row.bytesIn, 65_536) + Math.min(row.bytesOut, 65_536);
+  const held = useSeconds(row.stalled);
   const loaded = useLoaded(
     () => getJson<Detail>(`/api/exchanges/${row.id}${reveal ? "?reveal=1" : ""}`),
-    [row.id, row.phase, row.stalled, grown, reveal],
+    [row.id, row.phase, row.stalled, grown, reveal, held],
   );
   const detail = loaded.value?.row.id === row.id ? loaded.value : undefined;
   const panel = useRef<HTMLDivElement>(null);

@@ -73,7 +73,8 @@ function ExchangeRow({ heard, several, selected, select }: ExchangeRowProps) {
       </span>
       <Tags row={row} />
       <span class="size" title={`${row.bytesIn} bytes in, ${row.bytesOut} bytes out`}>
-        {row.bytesIn > 0 && <span class="up">↑{showBytes(row.bytesIn)} </span>}
+        {row.bytesIn > 0 && <span class="up">↑ {showBytes(row.bytesIn)}</span>}
+        {row.bytesIn > 0 && "↓ "}
         {showBytes(row.bytesOut)}
       </span>
       <span class={`ms ${open ? "running" : ""}`}>{showMs(msOf(heard))}</span>

@@ -32,7 +32,7 @@ export function FlowChart({ flow }: { readonly flow: Flow }) {
               y={0}
               width={step}
               height={HEIGHT}
-              opacity={0.25 + 0.75 * Math.min(1, ms / flow.stepMs)}
+              opacity={0.12 + 0.38 * Math.min(1, ms / flow.stepMs)}
             />
           ),
         )}

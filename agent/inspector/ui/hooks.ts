@@ -17,6 +17,17 @@ export function useTick(everyMs: number, on: boolean): void {
   }, [everyMs, on]);
 }
 
+/** Counts seconds while `on`. */
+export function useSeconds(on: boolean): number {
+  const [seconds, count] = useState(0);
+  useEffect(() => {
+    if (!on) return;
+    const timer = setInterval(() => count((before) => before + 1), 1000);
+    return () => clearInterval(timer);
+  }, [on]);
+  return seconds;
+}
+
 /** What a promise gives, and in words why it does not; nothing while it is on its way. */
 export interface Loaded<T> {
   readonly value: T | undefined;

@@ -125,6 +125,7 @@ export function prettyJson(text: string): Pretty {
   } catch (error) {
     if (!(error instanceof Broken)) throw error;
     const { at, lines } = layout;
+    if (lines.at(-1)?.tokens.length === 0) lines.pop();
     const before = text.slice(0, at).split("\n");
     const rest = text.slice(at);
     // A string that breaks off begins where it begins, not where the text ends.

@@ -55,44 +55,50 @@ function ServiceCard({ service }: { readonly service: ServiceStatus }) {
           </dd>
         </div>
       </dl>
-      <table class="grid">
-        <thead>
-          <tr>
-            <th scope="col">Connection</th>
-            <th scope="col">State</th>
-            <th scope="col">Round trip</th>
-            <th scope="col">Since</th>
-            <th scope="col">Reconnects</th>
-            <th scope="col">Session</th>
-          </tr>
-        </thead>
-        <tbody>
-          {service.connections.map((connection) => (
-            <ConnectionRow key={connection.shard} connection={connection} />
-          ))}
-        </tbody>
-      </table>
+      <div class="sideways">
+        <table class="grid">
+          <thead>
+            <tr>
+              <th scope="col">Connection</th>
+              <th scope="col">State</th>
+              <th scope="col">Round trip</th>
+              <th scope="col">Since</th>
+              <th scope="col">Reconnects</th>
+              <th scope="col" class="session">
+                Session
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {service.connections.map((connection) => (
+              <ConnectionRow key={connection.shard} connection={connection} />
+            ))}
+          </tbody>
+        </table>
+      </div>
       {service.settings.length > 0 && (
         <>
           <h3>Configuration</h3>
-          <table class="grid">
-            <thead>
-              <tr>
-                <th scope="col">Setting</th>
-                <th scope="col">Value</th>
-                <th scope="col">From</th>
-              </tr>
-            </thead>
-            <tbody>
-              {service.settings.map(({ name, value, from }) => (
-                <tr key={name}>
-                  <th scope="row">{name}</th>
-                  <td>{value}</td>
-                  <td class="dim">{from}</td>
+          <div class="sideways">
+            <table class="grid">
+              <thead>
+                <tr>
+                  <th scope="col">Setting</th>
+                  <th scope="col">Value</th>
+                  <th scope="col">From</th>
                 </tr>
-              ))}
-            </tbody>
-          </table>
+              </thead>
+              <tbody>
+                {service.settings.map(({ name, value, from }) => (
+                  <tr key={name}>
+                    <th scope="row">{name}</th>
+                    <td class="wraps">{value}</td>
+                    <td class="dim">{from}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
         </>
       )}
     </section>
@@ -114,7 +120,7 @@ function ConnectionRow({ connection }: { readonly connection: Connection }) {
         {showTime(since)} <span class="dim">({showMs(Math.max(0, Date.now() - since))})</span>
       </td>
       <td>{went}</td>
-      <td class="mono dim">{session.slice(0, 12)}</td>
+      <td class="mono dim session">{session.slice(0, 12)}</td>
     </tr>
   );
 }
@@ -127,34 +133,36 @@ function Latencies({
   readonly origin: Percentiles;
 }) {
   return (
-    <table class="grid">
-      <thead>
-        <tr>
-          <th scope="col">Latency</th>
-          <th scope="col">p50</th>
-          <th scope="col">p90</th>
-          <th scope="col">p99</th>
-          <th scope="col">most</th>
-        </tr>
-      </thead>
-      <tbody>
-        {(
-          [
-            ["in the agent, in all", total],
-            ["of it the origin, to its head", origin],
-          ] as const
-        ).map(([name, { count, p50, p90, p99, max }]) => (
-          <tr key={name}>
-            <th scope="row">
-              {name} <span class="dim">({plural(count, "request")})</span>
-            </th>
-            {[p50, p90, p99, max].map((ms, at) => (
-              <td key={at}>{count === 0 ? "–" : showMs(ms)}</td>
-            ))}
+    <div class="sideways">
+      <table class="grid">
+        <thead>
+          <tr>
+            <th scope="col">Latency</th>
+            <th scope="col">p50</th>
+            <th scope="col">p90</th>
+            <th scope="col">p99</th>
+            <th scope="col">most</th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {(
+            [
+              ["in the agent, in all", total],
+              ["of it the origin, to its head", origin],
+            ] as const
+          ).map(([name, { count, p50, p90, p99, max }]) => (
+            <tr key={name}>
+              <th scope="row" class="wraps">
+                {name} <span class="dim">({plural(count, "request")})</span>
+              </th>
+              {[p50, p90, p99, max].map((ms, at) => (
+                <td key={at}>{count === 0 ? "–" : showMs(ms)}</td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 

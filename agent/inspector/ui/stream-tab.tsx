@@ -4,6 +4,7 @@ import type { Chunk, Close, Message, Row, Stream } from "../api.ts";
 import { PrettyJson } from "./body-view.tsx";
 import { FlowChart } from "./flow-chart.tsx";
 import { plural, showBytes, showCount, showKiB, showMs } from "./format.ts";
+import { useSeconds } from "./hooks.ts";
 import { getJson } from "./store.ts";
 import { VirtualList } from "./virtual-list.tsx";
 
@@ -27,6 +28,8 @@ function usePassed(row: Row): Passed {
   const latest = useRef<Passed>(nothing);
   const asking = useRef(false);
   const again = useRef(false);
+  // Time passes also when no byte does.
+  const second = useSeconds(row.phase !== "over");
   useEffect(() => {
     latest.current = nothing;
     setPassed(nothing);
@@ -62,7 +65,7 @@ function usePassed(row: Row): Passed {
       if (again.current) await load();
     };
     void load();
-  }, [row.id, row.bytesIn, row.bytesOut, row.phase, row.stalled]);
+  }, [row.id, row.bytesIn, row.bytesOut, row.phase, row.stalled, second]);
   return passed;
 }
 
@@ -157,7 +160,7 @@ function Chunks({ chunks, count }: { readonly chunks: readonly Chunk[]; readonly
                     ? ""
                     : `+${showMs(chunk.at - before.at)}`}
               </span>
-              <span>{showBytes(chunk.bytes)}</span>
+              <span>{showKiB(chunk.bytes)}</span>
               <span
                 class={chunk.direction === "out" && chunk.creditBytes < chunk.bytes ? "short" : ""}
               >

@@ -16,14 +16,16 @@ export function partsOf(timing: Timing, nowMs: number): Part[] {
     ["connect", "connection to the origin", timing.connected],
     ["origin", "the origin, to the head of its answer", timing.answered],
     ["first", "to the first byte of the body", timing.firstSent],
-    ["body", "the body, to its last byte", timing.lastSent],
+    // Nobody knows yet which byte is the last.
+    ["body", "the body, to its last byte", timing.ended === null ? null : timing.lastSent],
     ["rest", "to the end", end],
   ];
   const parts: Part[] = [];
   let from = 0;
   for (const [name, says, mark] of marks) {
     const until = Math.min(mark ?? end, end);
-    if (mark === null && from === end) continue;
+    // What never happened took no time; what has not happened yet takes all since.
+    if (mark === null && (timing.ended !== null || from === end)) continue;
     parts.push({ name, says, ms: Math.max(0, until - from) });
     from = Math.max(from, until);
   }
@@ -43,7 +45,14 @@ export function TimingBar({ timing, nowMs }: { readonly timing: Timing; readonly
             class={`part ${name}`}
             title={`${says}: ${showMs(ms)}`}
             style={{ flexGrow: String(Math.max(ms / Math.max(total, 0.001), 0.004)) }}
-          />
+          >
+            {name === "body" && timing.stalledMs > 0 && (
+              <span
+                class="share"
+                style={{ width: `${Math.min(100, (100 * timing.stalledMs) / ms)}%` }}
+              />
+            )}
+          </span>
         ))}
       </div>
       <dl class="legend">
