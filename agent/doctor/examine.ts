@@ -40,6 +40,8 @@ export interface Result {
   readonly target: string;
   readonly finding: Finding;
   readonly ms: number;
+  /** The failure for which it was left out. */
+  readonly because?: string;
 }
 
 export interface Witness {
@@ -74,7 +76,7 @@ function configuration(configure: () => Scene): Finding {
     return ok(`${config.edge.origin}${where}`);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    const action = "Correct that; `agent connect --help` lists every flag and its variable.";
+    const action = "Correct that; `agent doctor --help` lists every flag and its variable.";
     return fail(error.message, action, { exit: exits.usage });
   }
 }
@@ -91,7 +93,8 @@ async function one(
   if (because !== undefined) lost.set(name, because);
   if (scene === undefined || because !== undefined) {
     const target = scene === undefined ? "" : check.target(scene);
-    return { name, title, target, finding: skip(`${because ?? "configuration"} failed`), ms: 0 };
+    const cause = because ?? "configuration";
+    return { name, title, target, finding: skip(`${cause} failed`), ms: 0, because: cause };
   }
   const target = check.target(scene);
   witness.begins(title, target);
@@ -129,6 +132,9 @@ export function summaryOf(results: readonly Result[]): string {
     ...(warned.length === 0 ? [] : [`${warned.length} to look at (${warned.join(", ")})`]),
     `${fine} passed`,
   ];
-  const first = results.find(({ finding }) => finding.status === "fail")?.finding.action;
-  return `${parts.join(", ")}.${first === undefined ? "" : ` First: ${first}`}`;
+  const all = `${parts.join(", ")}.`;
+  // Where there is one, it stands right above.
+  if (failed.length < 2) return all;
+  const first = results.find(({ finding }) => finding.status === "fail")?.finding.action ?? "";
+  return `${all} First: ${first}`;
 }

@@ -33,6 +33,8 @@ export class Printer {
   readonly #options: PrinterOptions;
   /** The table's: stdout, unless that has the JSON. */
   readonly #sink: Sink;
+  /** Checks in a row that were left out because of one and the same failure: they become one line. */
+  #leftOut: Result[] = [];
 
   constructor(options: PrinterOptions) {
     this.#options = options;
@@ -55,7 +57,8 @@ export class Printer {
     const failed = results
       .filter(({ finding }) => finding.status === "fail")
       .map(({ name }) => name);
-    const message = this.#options.secrets.hide(summaryOf(results));
+    const { secrets } = this.#options;
+    const message = secrets.hide(summaryOf(results));
     this.#json("summary", {
       service,
       ok: count("ok"),
@@ -66,40 +69,62 @@ export class Printer {
       exit,
       message,
     });
+    this.#tellLeftOut();
     const style = failed.length > 0 ? "red" : count("warn") > 0 ? "yellow" : "green";
     this.#sink.write(`\n${this.#paint(style, message)}\n`);
   }
 
   #begins(title: string, target: string): void {
+    this.#tellLeftOut();
     if (this.#sink.isTTY !== true) return;
     this.#sink.write(`${this.#row(title, target, this.#paint("dim", " …    "))}`);
   }
 
-  #ends(service: string, { name, title, target, finding, ms }: Result): void {
+  #ends(service: string, result: Result): void {
+    const { name, title, target, finding, ms } = result;
     const { secrets } = this.#options;
-    const { status, data } = finding;
-    const details = secrets.hide(finding.details);
-    const action = finding.action === undefined ? undefined : secrets.hide(finding.action);
-    const measured =
-      data === undefined ? {} : { data: JSON.parse(secrets.hide(JSON.stringify(data))) };
+    const { status, action, data } = finding;
     this.#json("check", {
       service,
       check: name,
-      target: secrets.hide(target),
+      target,
       status,
-      details,
-      ...(action === undefined ? {} : { action }),
+      details: finding.details,
+      action,
       ms: Math.round(ms * 10) / 10,
-      ...measured,
+      data,
     });
-    const clear = this.#sink.isTTY === true ? "\r\u001b[2K" : "";
-    const sign = this.#paint(signs[status].style, signs[status].text);
-    const row = this.#row(title, secrets.hide(target), sign);
-    const told = status === "skip" ? this.#paint("dim", details) : details;
-    this.#sink.write(`${clear}${row} ${told}\n`);
-    if (action !== undefined) {
-      this.#sink.write(`${" ".repeat(TITLE_CHARS + 1)}${this.#paint("cyan", "→")} ${action}\n`);
+    if (result.because !== undefined) {
+      this.#leftOut.push(result);
+      return;
     }
+    const clear = this.#sink.isTTY === true ? "\r\u001b[2K" : "";
+    this.#tell(`${clear}${this.#row(title, secrets.hide(target), this.#sign(status))}`, result);
+    if (action !== undefined) {
+      this.#sink.write(
+        `${" ".repeat(TITLE_CHARS + 1)}${this.#paint("cyan", "→")} ${secrets.hide(action)}\n`,
+      );
+    }
+  }
+
+  #tellLeftOut(): void {
+    const [first, ...others] = this.#leftOut;
+    this.#leftOut = [];
+    if (first === undefined) return;
+    const last = others.at(-1);
+    const titles = last === undefined ? first.title : `${first.title} … ${last.title}`;
+    const row = titles.padEnd(TITLE_CHARS + 1 + TARGET_CHARS);
+    this.#tell(`${row} ${this.#sign("skip")}`, first);
+  }
+
+  #tell(row: string, { finding }: Result): void {
+    const details = this.#options.secrets.hide(finding.details);
+    const told = finding.status === "skip" ? this.#paint("dim", details) : details;
+    this.#sink.write(`${row} ${told}\n`);
+  }
+
+  #sign(status: Status): string {
+    return this.#paint(signs[status].style, signs[status].text);
   }
 
   #row(title: string, target: string, sign: string): string {
@@ -108,8 +133,8 @@ export class Printer {
   }
 
   #json(event: "check" | "summary", fields: Readonly<Record<string, unknown>>): void {
-    const { json, stdout, now } = this.#options;
-    if (json) stdout.write(`${JSON.stringify({ event, at: now(), ...fields })}\n`);
+    const { json, stdout, now, secrets } = this.#options;
+    if (json) stdout.write(`${secrets.stringify({ event, at: now(), ...fields })}\n`);
   }
 
   #paint(style: Parameters<typeof styleText>[0], text: string): string {

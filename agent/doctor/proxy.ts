@@ -13,15 +13,8 @@ export const proxy: Check = {
 };
 
 async function look(scene: Scene): Promise<Finding> {
-  const { reach, config, local } = scene;
-  if (reach.proxy === undefined) {
-    const variable = config.edge.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY";
-    return skip(
-      local
-        ? "not needed on this machine"
-        : `none: ${variable} is not set, or NO_PROXY has the edge`,
-    );
-  }
+  const { reach } = scene;
+  if (reach.proxy === undefined) return skip(whyNone(scene));
   const { variable, authorization } = reach.proxy;
   const startMs = performance.now();
   try {
@@ -36,6 +29,13 @@ async function look(scene: Scene): Promise<Finding> {
     if (!(error instanceof Unreachable)) throw error;
     return refused(error, scene);
   }
+}
+
+function whyNone({ config, environment, local }: Scene): string {
+  if (local) return "not used for this machine";
+  const upper = config.edge.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY";
+  const named = [upper, upper.toLowerCase()].find((name) => (environment[name] ?? "") !== "");
+  return named === undefined ? `${upper} is not set` : `NO_PROXY leads around that of ${named}`;
 }
 
 /** Sentences of `tunnel.ts` say what happened, then what to do. */

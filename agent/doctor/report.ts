@@ -77,7 +77,7 @@ export function reportOf(
       summary: summaryOf(results),
     })),
   };
-  return `${secrets.hide(JSON.stringify(report, undefined, 2))}\n`;
+  return `${secrets.stringify(report, 2)}\n`;
 }
 
 /** A file that can be written to, found out before the checks take their time. @throws UsageError */

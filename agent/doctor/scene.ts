@@ -17,6 +17,7 @@ export interface Scene {
   readonly hasOrigin: boolean;
   readonly originTls: OriginTls;
   readonly reach: Reach;
+  readonly environment: NodeJS.ProcessEnv;
   /** Whether what is sent to the edge passes a network. */
   readonly local: boolean;
   /** How long a connection is left silent. */
@@ -54,6 +55,7 @@ export function sceneOf(given: GivenValues, options: SceneOptions): Scene {
     hasOrigin,
     originTls: originTls(config.originCa, config.insecureOrigin),
     reach: reachOf(config.edge, config.ca, options.environment),
+    environment: options.environment,
     local: isLoopback(config.edge),
     idleMs: options.idleMs,
     readToken: () => options.readToken(config),

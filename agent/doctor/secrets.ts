@@ -44,6 +44,13 @@ export class Secrets {
     }
   }
 
+  /** JSON without them. Not hidden afterwards, in the text: there a quote or a backslash of theirs has another form. */
+  stringify(value: unknown, space?: number): string {
+    const hidden = (_key: string, each: unknown): unknown =>
+      typeof each === "string" ? this.hide(each) : each;
+    return JSON.stringify(value, hidden, space);
+  }
+
   /** The text without them. */
   hide(text: string): string {
     let shown = text;

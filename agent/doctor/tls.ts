@@ -84,7 +84,7 @@ function distrusted(scene: Scene, error: ClientError): Finding {
   if (says.includes("for another name")) {
     return fail(
       details,
-      `Give --edge with the name that the certificate of ${address} is for.`,
+      `Give --edge with the name that the certificate of ${address} is for, unless something on the way answers in its place.`,
       data,
     );
   }

@@ -91,7 +91,7 @@ test("where all is well, only what this edge cannot do is not ok", async () => {
   expect(found.all("skip")).toEqual(["dns", "proxy", "tls", "origin"]);
   expect(found.all("warn")).toEqual(["throughput"]);
   expect(found.of("round-trip")).toMatch(/^ok: min [\d.]+ ms, median [\d.]+ ms/);
-  expect(found.of("idle")).toMatch(/^ok: still there after 0\.1 s, pong in /);
+  expect(found.of("idle")).toMatch(/^ok: still there after \d\.\d s, pong in /);
   expect(found.exit).toBe(0);
 });
 
@@ -464,6 +464,6 @@ describe("a silent connection", () => {
         if (title === "idle survival") for (const { ws } of edge.callers) ws.pause();
       },
     });
-    expect(found.of("idle")).toMatch(/^fail: dead after 0\.1 s of silence, and nobody said so/);
+    expect(found.of("idle")).toMatch(/^fail: dead after \d\.\d s of silence, and nobody said so/);
   });
 });

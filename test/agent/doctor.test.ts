@@ -196,7 +196,7 @@ describe("the report", () => {
     // A proxy that quotes what it was given, as pages of proxies do.
     const proxy = await ConnectProxy.start({
       refusal:
-        "HTTP/1.1 403 No\r\n\r\n<title>PLANTED-password of jo was refused by PLANTED-filter</title>",
+        'HTTP/1.1 403 No\r\n\r\n<title>PLANTED-"pass\\word of jo was refused by PLANTED-filter</title>',
     });
     const claims = { service: "shop", role: "agent", exp: 4_000_000_000, note: "PLANTED-claim" };
     const token = `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.PLANTED-signature`;
@@ -218,7 +218,7 @@ describe("the report", () => {
           join(directory, "planted"),
         ],
         {
-          HTTP_PROXY: `http://jo:PLANTED-password@127.0.0.1:${proxy.port}`,
+          HTTP_PROXY: `http://jo:PLANTED-%22pass%5Cword@127.0.0.1:${proxy.port}`,
           HTTPS_PROXY: "http://PLANTED-user:PLANTED%20other@proxy.test",
           NO_PROXY: "internal.test",
           AGENT_TOKEN: "PLANTED-variable",
@@ -230,7 +230,7 @@ describe("the report", () => {
       expect(text).toContain("PLANTED-filter");
       const everywhere = text + program.stderr + JSON.stringify(program.events);
       expect(everywhere.replaceAll("PLANTED-filter", "")).not.toMatch(/PLANTED/);
-      for (const pair of ["jo:PLANTED-password", "PLANTED-user:PLANTED other"]) {
+      for (const pair of ['jo:PLANTED-"pass\\word', "PLANTED-user:PLANTED other"]) {
         expect(everywhere).not.toContain(Buffer.from(pair).toString("base64"));
       }
       expect(everywhere).not.toContain(token.split(".")[1]);
