@@ -22,7 +22,7 @@ export default defineConfig({
       {
         test: {
           name: "node",
-          include: ["test/*.test.ts", "test/{codec,agent,bench,simulation}/**/*.test.ts"],
+          include: ["test/*.test.ts", "test/{codec,agent,bench,docs,simulation}/**/*.test.ts"],
           pool: "forks",
           testTimeout: 30_000,
         },

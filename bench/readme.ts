@@ -17,7 +17,7 @@ import { LIMITED_RTT_MS, pathName } from "./path.ts";
 import { fullPlan } from "./plan.ts";
 import { STALLED } from "./memory.ts";
 
-const files = ["README.md", "bench/README.md"];
+const files = ["README.md", "bench/README.md", "docs/limits-and-cost.md"];
 
 /** What a marker's name stands for. */
 const sections: Readonly<Record<string, (result: Result) => string>> = {

@@ -18,10 +18,16 @@ export interface WorkerdOptions {
   /** Another compatibility date than the product's. */
   readonly date?: string;
   readonly plugins?: readonly Plugin[];
+  /** Variables of the Worker. */
+  readonly variables?: Readonly<Record<string, string>>;
+  /** Opens V8's inspector. */
+  readonly inspect?: true;
 }
 
 export interface Workerd {
   readonly port: number;
+  /** Where the inspector listens, if it was asked for. */
+  readonly inspectorPort: number | undefined;
   readonly pid: number;
   stop(): Promise<void>;
 }
@@ -36,29 +42,44 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     target: "es2024",
     platform: "neutral",
     mainFields: ["module", "main"],
+    conditions: ["workerd", "worker", "browser"],
     external: ["cloudflare:*", "node:*"],
     logLevel: "silent",
     plugins: [...(options.plugins ?? [])],
   });
   await writeFile(join(directory, "config.capnp"), await config(options));
   const { default: binary } = createRequire(import.meta.url)("workerd") as { default: string };
+  const inspector = options.inspect === true ? ["--inspector-addr=127.0.0.1:0"] : [];
   const program = Program.start(
     binary,
-    ["serve", "--control-fd=3", join(directory, "config.capnp")],
+    ["serve", "--control-fd=3", ...inspector, join(directory, "config.capnp")],
     { control: true },
   );
   const found = await program.line(/"socket":"http","port":(\d+)/);
+  const inspected =
+    options.inspect === true
+      ? await program.line(/"event":"listen-inspector","port":(\d+)/)
+      : undefined;
   return {
     port: Number(found[1]),
+    inspectorPort: inspected === undefined ? undefined : Number(inspected[1]),
     pid: program.pid,
     stop: () => program.stop(),
   };
 }
 
-async function config({ className, binding, date }: WorkerdOptions): Promise<string> {
+async function config({
+  className,
+  binding,
+  date,
+  variables = {},
+}: WorkerdOptions): Promise<string> {
   const wrangler = await readFile(join(root, "wrangler.toml"), "utf8");
   const ours = /^compatibility_date = "(.*)"$/m.exec(wrangler)?.[1];
   const flags = date === undefined ? /^compatibility_flags = (.*)$/m.exec(wrangler)?.[1] : "[]";
+  const texts = Object.entries(variables).map(
+    ([name, value]) => `, (name = "${name}", text = ${JSON.stringify(value)})`,
+  );
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [(name = "main", worker = .worker)],
@@ -68,7 +89,7 @@ const worker :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "worker.js")],
   compatibilityDate = "${date ?? ours}",
   compatibilityFlags = ${flags ?? "[]"},
-  bindings = [(name = "${binding}", durableObjectNamespace = "${className}")],
+  bindings = [(name = "${binding}", durableObjectNamespace = "${className}")${texts.join("")}],
   durableObjectNamespaces = [(className = "${className}", uniqueKey = "bench", enableSql = true)],
   durableObjectStorage = (inMemory = void),
 );
