@@ -132,16 +132,16 @@ const ofTheAgent: Record<keyof typeof agentCodes, Advice> = {
     next: "Read the line: it says what was wrong and what is expected. `agent <command> --help` lists the flags, [commands](commands.md) has all of them on a page.",
   },
   failed: {
-    agent: "`error: … (failed)`, exit code 1",
+    agent: "`error: … (failed, …)`, exit code 1",
     next: "Read the line: it quotes the system or workerd. A port that is taken is the most common; choose another with `--port`.",
   },
   "command-ended": {
-    agent: "`error: … (command-ended)`, and the command's own exit code (1 if that was 0)",
+    agent: "`error: … (command-ended, …)`, and the command's own exit code (1 if that was 0)",
     next: "Read what the command printed above. If it goes into the background and listens there, start it yourself and give its `--port`.",
   },
   "proxy-unauthorized": {
     agent:
-      "`error: … (proxy-unauthorized)`, exit code 2; only at the start, later it is tried again",
+      "`error: … (proxy-unauthorized, …)`, exit code 2; only at the start, later it is tried again",
     next: "Put the credentials into the variable that the line names, as `http://user:password@proxy:3128`; for NTLM and Kerberos run px or cntlm on this machine. See [company networks](company-networks.md).",
   },
   "edge-unreachable": {
@@ -149,15 +149,15 @@ const ofTheAgent: Record<keyof typeof agentCodes, Advice> = {
     next: "Read the words in the middle: a name that does not resolve (`ENOTFOUND`) is a typing error in `--edge` or no network; a refused connection means that no edge listens there; a certificate or a proxy is explained in [company networks](company-networks.md).",
   },
   "not-connected": {
-    agent: "`warning: … (not-connected)`, once, while it goes on dialling",
+    agent: "`warning: … (not-connected, …)`, once, while it goes on dialling",
     next: "Run `npx agent doctor` with the same flags: it looks at the name, the network, the proxy, the certificate, the edge and the token one after the other, and says what to do about the first that fails.",
   },
   "not-encrypted": {
-    agent: "`warning: … (not-encrypted)`",
+    agent: "`warning: … (not-encrypted, …)`",
     next: "Put TLS in front of the edge, and give its `https://` URL.",
   },
   "insecure-origin": {
-    agent: "`warning: … (insecure-origin)`",
+    agent: "`warning: … (insecure-origin, …)`",
     next: "Give `--origin-ca <PEM file>` with the server's certificate or its authority instead.",
   },
 };
@@ -211,7 +211,7 @@ Everything that goes wrong has a code. Where to find it:
 
 - **A visitor's answer**: the header \`sluice-error: <code>\`, and the body, in brackets behind one sentence; JSON (\`{"error", "message"}\`) when \`Accept\` asks for it. An answer
   without \`sluice-error\` is the origin's own, whatever its status. An answer that had begun when something failed is cut: its connection closes early.
-- **The agent's log**: in brackets at the end of the line, or in the line of the request. With \`--json\` it is the event's \`code\`, or the \`outcome\` of a \`request\`.
+- **The agent's log**: in brackets at the end of the line, with its place on this page, or in the line of the request. With \`--json\` it is the event's \`code\`, or the \`outcome\` of a \`request\`.
 - **The WebSocket**: a close code from 4000 is 4000 and the code's number, with the code in the reason.
 - **\`/status/<service>\`**: \`totals.failures\` counts them.
 
