@@ -18,6 +18,8 @@ if (!interop) {
 
 export default defineConfig({
   test: {
+    // The edge's log is its console.
+    silent: "passed-only",
     projects: [
       {
         test: {
@@ -57,6 +59,7 @@ export default defineConfig({
           cloudflareTest({
             wrangler: { configPath: "./wrangler.toml" },
             miniflare: {
+              analyticsEngineDatasets: { REQUESTS: { dataset: "sluice_requests" } },
               bindings: {
                 TUNNEL_SECRET: "a secret for tests, as long as it has to be",
                 TUNNEL_DOMAIN: "tunnel.test",

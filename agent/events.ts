@@ -11,6 +11,8 @@ export type RequestOutcome = "ok" | ErrorCode;
 /** A finished exchange. Bytes are those of bodies, as the origin saw them. */
 export interface RequestEvent {
   readonly event: "request";
+  /** The request's name at the edge, the origin and the visitor: `sluice-request-id`. */
+  readonly id: string;
   readonly method: string;
   readonly path: string;
   readonly status: number;

@@ -8,6 +8,9 @@ import PQueue from "p-queue";
 import { errors, type TunnelError } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
 import type { HeaderList } from "../codec/frame.ts";
+import { headerValue } from "../codec/headers.ts";
+import { REQUEST_ID } from "../codec/request-id.ts";
+import { TIMING, writeTimingReport } from "../codec/timing-report.ts";
 import type { Outcome } from "./origin/answer.ts";
 import type { RequestEvent } from "./events.ts";
 import type { ExchangeWatch, Watch } from "./watch.ts";
@@ -53,10 +56,12 @@ export class Serve {
 
   /**
    * Takes an exchange. To be called synchronously when it was opened.
-   * @param own fields that the origin gets beside the visitor's
+   * @param more fields that the origin gets beside the visitor's and the request's id
    */
-  accept(exchange: Exchange, own: HeaderList = []): void {
+  accept(exchange: Exchange, more: HeaderList = []): void {
     const startedMs = performance.now();
+    const { id } = exchange;
+    const own = [REQUEST_ID, id, ...more];
     const waiting = new AbortController();
     const watch = this.#options.watch?.opened(exchange);
     let replay: Replay | undefined;
@@ -77,6 +82,7 @@ export class Serve {
         return;
       }
       watch?.started?.();
+      if (headerValue(exchange.request.headers, TIMING) === "1") reportTime(exchange, startedMs);
       replay = this.#options.origin.replay(exchange, watch, own);
       void replay.done.then(report);
       await replay.released;
@@ -86,6 +92,7 @@ export class Serve {
       const ms = Math.round((performance.now() - startedMs) * 10) / 10;
       this.#options.finished({
         event: "request",
+        id,
         method,
         path,
         status,
@@ -106,6 +113,15 @@ export class Serve {
       giveUp(cancelled);
     });
   }
+}
+
+/** Lets the answer tell what took how long: the wait for a slot, which is over now, and the origin. */
+function reportTime(exchange: Exchange, acceptedMs: number): void {
+  const calledMs = performance.now();
+  exchange.onRespond = () => {
+    const report = { slotMs: calledMs - acceptedMs, originMs: performance.now() - calledMs };
+    return [TIMING, writeTimingReport(report)];
+  };
 }
 
 /** The exchange was cancelled before the origin heard of it. */

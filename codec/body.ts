@@ -11,6 +11,8 @@ import type { Stream } from "./stream.ts";
 
 /** What bodies need of the session that carries them. */
 export interface Host {
+  /** The session's name. */
+  readonly session: string;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
   /** The session's round trip; 0 while it is not known. */

@@ -4,9 +4,10 @@
  */
 import { IncomingBody, type Host, OutgoingBody } from "./body.ts";
 import { type ErrorCode, TunnelError } from "./errors.ts";
-import type { RequestHead, ResponseHead } from "./frame.ts";
+import type { HeaderList, RequestHead, ResponseHead } from "./frame.ts";
 import { fitsFrame, responseFault } from "./head.ts";
 import type { Mux } from "./mux.ts";
+import { requestId } from "./request-id.ts";
 import type { Stream } from "./stream.ts";
 
 export class Exchange {
@@ -19,6 +20,9 @@ export class Exchange {
    * halves had ended well. Set it in the turn in which the exchange was got.
    */
   onCancel: ((error: TunnelError) => void) | undefined;
+
+  /** Fields of the tunnel's own that go with the answer's head, asked for when it leaves. */
+  onRespond: (() => HeaderList) | undefined;
 
   readonly #mux: Mux<Exchange>;
   readonly #stream: Stream<Exchange>;
@@ -39,6 +43,11 @@ export class Exchange {
   /** The stream's id: unique within a session. */
   get stream(): number {
     return this.#stream.id;
+  }
+
+  /** The request's name, the same at both ends: see `request-id.ts`. Made when it is asked for. */
+  get id(): string {
+    return requestId(this.request, this.#host.session, this.#stream.id);
   }
 
   get request(): RequestHead {
@@ -62,8 +71,10 @@ export class Exchange {
   }
 
   /** Sends the answer's head. An illegal or oversized one is the origin's fault: it cancels with `origin-invalid`. */
-  respond(head: ResponseHead): void {
+  respond(answer: ResponseHead): void {
     if (this.#error !== undefined) return;
+    const own = this.onRespond?.();
+    const head = own === undefined ? answer : { ...answer, headers: [...answer.headers, ...own] };
     const unasked = head.length === "socket" && this.request.length !== "socket";
     const fault =
       responseFault(head) ??

@@ -87,6 +87,7 @@ export class Session {
       budget,
     });
     this.#host = {
+      session: id,
       now: () => platform.now(),
       rttMs: () => this.#vitals.rttMs ?? 0,
       wake: () => this.#wake(),

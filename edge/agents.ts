@@ -17,6 +17,11 @@ export function isAgentId(id: string): boolean {
   return agentId.test(id);
 }
 
+/** The agent's id in its identity, which also names its token. */
+export function agentIdOf(identity: string): string {
+  return identity.split(" ", 1)[0] ?? "";
+}
+
 export class Agents {
   readonly #listener: Listener<Socket>;
   readonly #graceMs: number;

@@ -6,6 +6,7 @@
  */
 import * as v from "valibot";
 import type { Hello } from "../codec/frame.ts";
+import type { Secret } from "./auth.ts";
 
 const hello = v.object({
   kind: v.literal("hello"),
@@ -19,21 +20,24 @@ const hello = v.object({
 
 const attachment = v.object({
   /** Counts up when the members change: an object of newer code then closes the socket and the agent dials again. */
-  version: v.literal(2),
+  version: v.literal(3),
   /** Milliseconds since 1970. */
   connectedAt: v.number(),
+  /** Which secret signed the agent's token. */
+  secret: v.picklist(["current", "previous"]),
   /** What the agent's HELLO said. */
   peer: hello,
 });
 
 export interface Attachment {
   readonly connectedAt: number;
+  readonly secret: Secret;
   readonly peer: Hello;
 }
 
 /** Leaves `kept` with the socket. */
 export function attach(ws: WebSocket, kept: Attachment): void {
-  ws.serializeAttachment({ version: 2, ...kept });
+  ws.serializeAttachment({ version: 3, ...kept });
 }
 
 /**

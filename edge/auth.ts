@@ -10,6 +10,12 @@ import type { Env } from "./env.ts";
 
 export type Role = "agent" | "visitor";
 
+/** Which of the two secrets signed a token: with "previous" it stops being good when that one is removed. */
+export type Secret = "current" | "previous";
+
+/** How the Worker tells the object which secret it was. An agent that sends it itself lies about nobody else. */
+export const SECRET = "sluice-secret";
+
 /** Shorter secrets can be guessed offline from one token: RFC 7518 section 3.2 wants 256 bits for HS256. */
 const MIN_SECRET_CHARS = 32;
 
@@ -51,7 +57,7 @@ function secrets(env: Env): string[] {
 }
 
 /**
- * Returns when `token` is good for `service` and one of `roles`.
+ * Returns which secret signed `token`, when it is good for `service` and one of `roles`.
  * @throws TunnelError `unauthorized`; `internal-error` when the edge has no usable secret: never open by accident.
  */
 export async function authorize(
@@ -59,11 +65,12 @@ export async function authorize(
   service: string,
   roles: readonly Role[],
   env: Env,
-): Promise<void> {
+): Promise<Secret> {
   const candidates = secrets(env);
   if (token === undefined || token.length > MAX_TOKEN_CHARS) throw new TunnelError("unauthorized");
-  for (const secret of candidates) {
-    if (await isGood(token, service, roles, await keyOf(secret))) return;
+  for (const [age, secret] of candidates.entries()) {
+    if (!(await isGood(token, service, roles, await keyOf(secret)))) continue;
+    return age === 0 ? "current" : "previous";
   }
   throw new TunnelError("unauthorized");
 }

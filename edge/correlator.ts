@@ -6,33 +6,35 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { Budget } from "../codec/budget.ts";
-import { type ErrorCode, TunnelError } from "../codec/errors.ts";
+import { endOf, type ErrorCode, TunnelError } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
-import type { Hello, RequestHead, ResponseHead } from "../codec/frame.ts";
+import type { Hello, RequestHead } from "../codec/frame.ts";
 import { EDGE_RETAIN_BYTES, PROTOCOL } from "../codec/limits.ts";
 import { Listener } from "../codec/listener.ts";
 import { Session } from "../codec/session.ts";
-import { type Agent, Agents, isAgentId } from "./agents.ts";
+import { type Agent, Agents, agentIdOf, isAgentId } from "./agents.ts";
 import { attachmentOf } from "./attachment.ts";
-import { tokenId } from "./auth.ts";
+import { SECRET, tokenId } from "./auth.ts";
 import { type Env, SOFTWARE } from "./env.ts";
 import { graceMsOf } from "./grace.ts";
-import { logFault } from "./log.ts";
+import { type About, type AgentLine, logAgent, logFault } from "./log.ts";
 import { Lookout } from "./lookout.ts";
 import { forward, objectOf } from "./object.ts";
 import { Pace } from "./pace.ts";
 import { platform } from "./platform.ts";
 import { Pulse } from "./pulse.ts";
 import { codeOf, refusal } from "./refusal.ts";
-import { requestHead, sendBody } from "./request.ts";
-import { answer, type AnswerWatch, visitorHeaders } from "./response.ts";
+import { requestHead, sendBody, type VisitorHead } from "./request.ts";
+import { unsentId } from "./request-id.ts";
+import { answer, type AnswerWatch, type OwnFields, visitorHeaders } from "./response.ts";
 import { mayTryAnother } from "./retry.ts";
 import { type Route, routeOf } from "./route.ts";
-import { PROBE_SHARD } from "./shards.ts";
+import { aboutObject, PROBE_SHARD } from "./shards.ts";
 import { Socket } from "./socket.ts";
 import { statusPage } from "./status.ts";
 import { Totals } from "./totals.ts";
-import { VisitorSocket } from "./visitor-socket.ts";
+import { Visit } from "./visit.ts";
+import { joinVisitor } from "./visitor-socket.ts";
 import { Waiting } from "./waiting.ts";
 
 /** The most agents of one service: each costs a socket and a session, and the least loaded is sought among all. */
@@ -45,7 +47,10 @@ const WAITING_LIMITS = { most: 1000, mostBytes: 8 * 1024 * 1024 };
 const OPEN = 1;
 
 export class Correlator extends DurableObject<Env> {
+  readonly #about: About = aboutObject(this.ctx.id.name);
   readonly #sockets = new Map<WebSocket, Socket>();
+  /** Sockets that this object has seen open, or gone. */
+  readonly #met = new WeakSet<WebSocket>();
   /** Sockets whose agents take over from all others. */
   readonly #successors = new Set<Socket>();
   readonly #listener: Listener<Socket>;
@@ -60,7 +65,8 @@ export class Correlator extends DurableObject<Env> {
     if (this.#agents.streams > 0) this.#pulse.start();
   });
   readonly #watch: AnswerWatch = {
-    totals: this.#totals,
+    about: this.#about,
+    tally: this.#totals,
     pace: new Pace(),
     over: (cut) => this.#over(cut),
   };
@@ -71,7 +77,7 @@ export class Correlator extends DurableObject<Env> {
     this.#listener = new Listener<Socket>({
       platform,
       graceMs: this.#graceMs,
-      newSession: (_identity, ended) => this.#newSession(ended),
+      newSession: (identity, ended) => this.#newSession(identity, ended),
       greeted: (agent, hello) => this.#greeted(agent, hello),
       left: () => this.#over(),
     });
@@ -98,12 +104,13 @@ export class Correlator extends DurableObject<Env> {
         case "shards":
         case "probe":
         case undefined:
-          return refusal("no-route", request);
+          throw new TunnelError("no-route");
       }
     } catch (error) {
-      const code = codeOf(error, "correlator");
+      const id = unsentId(request);
+      const code = codeOf(error, "correlator", { ...this.#about, request: id });
       this.#over(code);
-      return refusal(code, request);
+      return refusal(code, request, id);
     }
   }
 
@@ -118,13 +125,13 @@ export class Correlator extends DurableObject<Env> {
       this.#listener.receive(socket, new Uint8Array(message));
     } catch (error) {
       // The session has ended itself. A throw from here would close nothing and tell nobody.
-      logFault("session", error);
+      logFault("session", error, this.#about);
     }
   }
 
   override webSocketClose(ws: WebSocket, code: number, reason: string): void {
     // One that closed while the object slept was given no session.
-    const socket = this.#sockets.get(ws) ?? new Socket(ws, 0, true);
+    const socket = this.#sockets.get(ws) ?? new Socket(ws, 0, "current", true);
     this.#gone(ws, code, reason);
     // The platform completes the handshake of a hibernatable socket only by this. 1005 and 1006 are never sent.
     socket.close(code === 1005 || code === 1006 ? 1000 : code, reason);
@@ -142,29 +149,68 @@ export class Correlator extends DurableObject<Env> {
 
   #gone(ws: WebSocket, code: number, reason: string): void {
     const socket = this.#sockets.get(ws);
+    if (!this.#met.has(ws)) this.#goneAsleep(ws, code, reason);
     if (socket === undefined) return;
     this.#sockets.delete(ws);
     this.#successors.delete(socket);
     this.#listener.lost(socket, code, reason);
+    for (const { identity, session, transport } of this.#listener.members) {
+      if (transport !== socket || session.transport !== undefined) continue;
+      // Its session waits for another: what became of one that does not is said when it ends.
+      this.#log("agent-disconnected", identity, {
+        session: session.id,
+        code: "agent-lost",
+        reason,
+        streams: session.streams,
+      });
+    }
   }
 
   async #send(request: Request, route: Route & { kind: "send" }): Promise<Response> {
     const tried = new Set<Session>();
     let agent = this.#agents.pick(tried);
-    const instead = agent === undefined ? this.#instead(route.service) : undefined;
-    if (instead !== undefined) return forward(request, instead);
+    const { service } = route;
+    const instead = agent === undefined ? this.#instead(service) : undefined;
+    if (instead !== undefined) return forward(request, instead, service);
     this.#totals.requests++;
-    const head = requestHead(request, route);
-    for (;;) {
-      agent ??= await this.#expectAgent(request.signal, head);
-      tried.add(agent.session);
-      try {
-        return await this.#exchange(agent, head, request);
-      } catch (error) {
-        agent = mayTryAnother(error, head) ? this.#agents.pick(tried) : undefined;
-        if (agent === undefined) throw error;
+    let visit: Visit | undefined;
+    let exchange: Exchange | undefined;
+    try {
+      const head = requestHead(request, route);
+      visit = this.#visit(request, service, head.timed);
+      for (;;) {
+        agent ??= await this.#expectAgent(request.signal, head);
+        tried.add(agent.session);
+        try {
+          exchange = agent.session.open(head);
+          return await this.#answer(exchange, head, request, visit);
+        } catch (error) {
+          agent = mayTryAnother(error, head) ? this.#agents.pick(tried) : undefined;
+          if (agent === undefined) throw error;
+        }
       }
+    } catch (error) {
+      const id = exchange?.id ?? unsentId(request);
+      const code = codeOf(error, "correlator", { ...this.#about, request: id });
+      const watch = visit ?? this.#visit(request, service, false) ?? this.#watch;
+      watch.over(code);
+      return refusal(code, request, id);
     }
+  }
+
+  /** The measuring of a request, if anybody wants it measured. */
+  #visit(request: Request, service: string, timed: boolean): Visit | undefined {
+    const { REQUESTS: bound } = this.env;
+    if (bound === undefined && !timed) return undefined;
+    // What measures the tunnel is no request of a visitor's.
+    const dataset = this.#about.shard === "probe" ? undefined : bound;
+    const colo = request.cf?.["colo"];
+    const visited = {
+      service,
+      method: request.method,
+      colo: typeof colo === "string" ? colo : "",
+    };
+    return new Visit(visited, this.#watch, dataset);
   }
 
   /**
@@ -179,40 +225,32 @@ export class Correlator extends DurableObject<Env> {
     return objectOf(service, PROBE_SHARD, this.env).id.equals(this.ctx.id) ? undefined : first;
   }
 
-  /** One request and its answer through one agent. */
-  async #exchange({ session }: Agent, head: RequestHead, request: Request): Promise<Response> {
-    const exchange = session.open(head);
+  /** One request, which an agent is about to get, and its answer. */
+  async #answer(
+    exchange: Exchange,
+    head: VisitorHead,
+    request: Request,
+    visit: Visit | undefined,
+  ): Promise<Response> {
+    const watch = visit ?? this.#watch;
+    visit?.sent();
     this.#lookout.begin(exchange, request);
     if (head.length !== "none" && request.body !== null) {
-      void sendBody(request.body, exchange, this.#totals).then(() => this.#over());
+      void sendBody(request.body, exchange, watch.tally, visit).then(() => this.#over());
     }
     try {
       const answered = await exchange.answer();
+      visit?.answered(answered);
+      const timing = head.timed ? visit?.serverTiming(answered) : undefined;
+      const own: OwnFields = { id: exchange.id, timing };
       if (answered.length === "socket") {
         this.#lookout.joined(exchange);
-        return this.#joined(exchange, answered);
+        return joinVisitor(exchange, visitorHeaders(answered.headers, own, false), watch);
       }
       if (head.length === "socket") exchange.outgoing.end();
-      return this.#answer(exchange, answered);
+      return answer(exchange, answered, own, watch);
     } finally {
       this.#lookout.answered(exchange);
-    }
-  }
-
-  /** The visitor's WebSocket, which the origin has accepted. */
-  #joined(exchange: Exchange, { headers }: ResponseHead): Response {
-    const { 0: webSocket, 1: ours } = new WebSocketPair();
-    new VisitorSocket(ours, exchange, this.#watch).start();
-    return new Response(null, { status: 101, webSocket, headers: visitorHeaders(headers) });
-  }
-
-  #answer(exchange: Exchange, head: ResponseHead): Response {
-    try {
-      return answer(exchange, head, this.#watch);
-    } catch (error) {
-      // The platform will not say it: a field or a reason phrase that the Response refuses.
-      exchange.cancel("origin-invalid", String(error));
-      throw new TunnelError("origin-invalid", String(error));
     }
   }
 
@@ -236,8 +274,10 @@ export class Correlator extends DurableObject<Env> {
     if (others >= MAX_AGENTS) throw new TunnelError("too-many-agents");
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, [identity]);
-    const socket = new Socket(server, Date.now(), false);
+    const secret = request.headers.get(SECRET) === "previous" ? "previous" : "current";
+    const socket = new Socket(server, Date.now(), secret, false);
     this.#sockets.set(server, socket);
+    this.#met.add(server);
     if (request.headers.get("sluice-replace") === "1") this.#successors.add(socket);
     this.#listener.accept(socket, identity);
     // Whoever runs the agent is told who can reach them.
@@ -248,23 +288,26 @@ export class Correlator extends DurableObject<Env> {
 
   /** Gives a socket from before the sleep a session. */
   #revive(ws: WebSocket): void {
+    this.#met.add(ws);
     try {
       const kept = attachmentOf(ws);
-      const socket = new Socket(ws, kept?.connectedAt ?? Date.now(), kept !== undefined);
+      const { connectedAt = Date.now(), secret = "current" } = kept ?? {};
+      const socket = new Socket(ws, connectedAt, secret, kept !== undefined);
       const [identity = ""] = this.ctx.getTags(ws);
       this.#sockets.set(ws, socket);
       if (kept === undefined) this.#listener.accept(socket, identity);
       else this.#listener.revive(socket, identity, kept.peer);
     } catch (error) {
-      logFault("attachment", error);
-      new Socket(ws, 0, true).close(1001, "the edge was updated");
+      logFault("attachment", error, this.#about);
+      new Socket(ws, 0, "current", true).close(1001, "the edge was updated");
     }
   }
 
-  #newSession(ended: (error: TunnelError) => void): Session {
+  #newSession(identity: string, ended: (error: TunnelError) => void): Session {
+    // A new name after each sleep too: what the agent still sends to the one before is told from it by that.
+    const id = crypto.randomUUID();
     return new Session(platform, {
-      // A new name after each sleep too: what the agent still sends to the one before is told from it by that.
-      id: crypto.randomUUID(),
+      id,
       // The agent opens no streams and sends no request bodies.
       introduction: { maxStreams: 0, credit: 0, grace: this.#graceMs, software: SOFTWARE },
       ended: (error) => {
@@ -273,6 +316,7 @@ export class Correlator extends DurableObject<Env> {
           this.#agents.lost(Date.now());
         }
         ended(error);
+        this.#log("agent-gone", identity, { session: id, code: error.code, reason: error.note });
       },
       budget: this.#budget,
       retainBytes: EDGE_RETAIN_BYTES,
@@ -281,14 +325,38 @@ export class Correlator extends DurableObject<Env> {
   }
 
   #greeted(agent: Agent, hello: Hello): void {
-    const { transport } = agent;
-    transport.remember(hello);
+    const { transport, identity, session } = agent;
+    // Not when it answers a HELLO after a sleep: every first request would be a line.
+    if (transport.remember(hello)) {
+      this.#log("agent-connected", identity, {
+        session: session.id,
+        resumed: hello.session === session.id,
+        software: hello.software,
+        secret: transport.secret,
+        agents: this.#listener.size,
+      });
+    }
     if (this.#successors.delete(transport)) {
       for (const other of this.#listener.members) {
         if (other !== agent) other.session.drain("replaced", "another agent took over");
       }
     }
     this.#waiting.release();
+  }
+
+  /** An agent that left while the object slept: nobody else will say so. */
+  #goneAsleep(ws: WebSocket, closeCode: number, reason: string): void {
+    this.#met.add(ws);
+    const [identity = ""] = this.ctx.getTags(ws);
+    this.#log("agent-gone", identity, { code: endOf(closeCode) ?? "agent-lost", reason });
+  }
+
+  #log(
+    event: AgentLine["event"],
+    identity: string,
+    details: Omit<AgentLine, "event" | "agent">,
+  ): void {
+    logAgent({ event, agent: agentIdOf(identity), ...details }, this.#about);
   }
 
   #status(service: string): Response {

@@ -5,6 +5,8 @@
 export interface Env {
   /** One object a shard of a service; the first is named after the service. */
   readonly CORRELATOR: DurableObjectNamespace;
+  /** Gets one data point for each request that is over. */
+  readonly REQUESTS?: AnalyticsEngineDataset;
   /** Signs tokens (HS256); at least 32 characters. */
   readonly TUNNEL_SECRET?: string;
   /** The secret before the last rotation: tokens made with it are good until they expire. */

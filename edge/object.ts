@@ -4,6 +4,7 @@
 import type { Env } from "./env.ts";
 import { logFault } from "./log.ts";
 import { refusal } from "./refusal.ts";
+import { unsentId } from "./request-id.ts";
 import { placement, shardName } from "./shards.ts";
 
 /** The object that is a shard of a service. @throws TunnelError `internal-error` for a LOCATION_HINT that there is not */
@@ -12,10 +13,15 @@ export function objectOf(service: string, shard: number, env: Env): DurableObjec
 }
 
 /** Hands the request over. What the object throws is the platform's word: overload, a reset, a lost object. */
-export function forward(request: Request, object: DurableObjectStub): Promise<Response> {
+export function forward(
+  request: Request,
+  object: DurableObjectStub,
+  service: string,
+): Promise<Response> {
   return object.fetch(request).catch((error: unknown) => {
-    logFault("object", error);
+    const id = unsentId(request);
+    logFault("object", error, { service, request: id });
     const overloaded = error instanceof Error && "overloaded" in error && error.overloaded === true;
-    return refusal(overloaded ? "overloaded" : "agent-lost", request);
+    return refusal(overloaded ? "overloaded" : "agent-lost", request, id);
   });
 }

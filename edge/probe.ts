@@ -32,7 +32,8 @@ export function probe(
     throw new TunnelError("bad-request", "probe");
   }
   const sent = bytes === 0 ? {} : { method: "POST", body: source(bytes) };
-  return measured(forward(new Request(`https://probe/send/${service}/${to}`, sent), object));
+  const asking = new Request(`https://probe/send/${service}/${to}`, sent);
+  return measured(forward(asking, object, service));
 }
 
 /** What came of it: the edge's own answers as they are. */

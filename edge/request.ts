@@ -9,8 +9,10 @@ import type { Exchange } from "../codec/exchange.ts";
 import type { BodyLength, RequestHead } from "../codec/frame.ts";
 import { crossing } from "../codec/headers.ts";
 import { HEADROOM_BYTES, MAX_DATA_BYTES } from "../codec/limits.ts";
+import { TIMING } from "../codec/timing-report.ts";
 import type { Route } from "./route.ts";
-import type { Totals } from "./totals.ts";
+import type { Tally } from "./totals.ts";
+import type { Visit } from "./visit.ts";
 
 /** The first read of a body: workerd's default reader gives 4 KiB at a time, at seven times the CPU. */
 const READ_BYTES = 32 * 1024;
@@ -36,13 +38,20 @@ interface Own {
   connectingIp?: string;
   forwardedFor?: string;
   forwardedProto?: string;
+  timing?: string;
+}
+
+/** A request's head, and what only the edge has to know of it. */
+export interface VisitorHead extends RequestHead {
+  /** Whether the visitor wants to know what took how long: see `server-timing.ts`. */
+  readonly timed: boolean;
 }
 
 /**
  * The head of `request` for the origin.
  * @throws TunnelError `bad-request` when the framing is contradictory or illegal.
  */
-export function requestHead(request: Request, route: Route & { kind: "send" }): RequestHead {
+export function requestHead(request: Request, route: Route & { kind: "send" }): VisitorHead {
   const visitor = (request.cf ?? {}) as Visitor;
   const accepted = visitor.clientAcceptEncoding;
   const received: string[] = [];
@@ -86,6 +95,9 @@ export function requestHead(request: Request, route: Route & { kind: "send" }): 
       case "cookie":
         received.push(name, rejoinedCookies(value));
         break;
+      case TIMING:
+        own.timing = value;
+        break;
       case "cf-connecting-ip":
         own.connectingIp = value;
         received.push(name, value);
@@ -103,7 +115,9 @@ export function requestHead(request: Request, route: Route & { kind: "send" }): 
   // Added behind crossing(): a visitor's `Connection: x-forwarded-for` must not remove them.
   if (typeof accepted === "string" && accepted !== "") crossed.push("accept-encoding", accepted);
   addForwarded(crossed, own, request.url, visitor, route.prefix);
-  return { method: request.method, path: route.target, headers: crossed, length };
+  const timed = own.timing === "1";
+  if (timed) crossed.push(TIMING, "1");
+  return { method: request.method, path: route.target, headers: crossed, length, timed };
 }
 
 /** Whether the visitor asks for a WebSocket; any other upgrade is ignored, as RFC 9110 section 7.8 allows. */
@@ -168,7 +182,8 @@ function withoutPort(peer: string): string {
 export async function sendBody(
   body: ReadableStream<Uint8Array>,
   exchange: Exchange,
-  totals: Totals,
+  tally: Tally,
+  visit?: Visit,
 ): Promise<void> {
   const { outgoing, request } = exchange;
   outgoing.headroom = true;
@@ -180,7 +195,8 @@ export async function sendBody(
   let buffer = new ArrayBuffer(HEADROOM_BYTES + readBytes);
   while (leftBytes > 0) {
     try {
-      await outgoing.ready();
+      const room = outgoing.ready();
+      await (visit === undefined ? room : visit.stalledUntil(room));
     } catch {
       // The exchange is over: whoever waits for the answer knows why.
       await reader.cancel().catch(() => undefined);
@@ -199,7 +215,7 @@ export async function sendBody(
     if (read.value === undefined || read.done) break;
     const { value } = read;
     leftBytes -= value.byteLength;
-    totals.bytesFromVisitors += value.byteLength;
+    tally.fromVisitor(value.byteLength);
     if (value.byteLength < SMALL_READ_BYTES && leftBytes > 0) {
       outgoing.write(value.slice());
       buffer = value.buffer as ArrayBuffer;

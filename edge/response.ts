@@ -4,17 +4,20 @@
  * It never buffers to be polite: a chunk is taken from the exchange, and its credit goes back to the agent, only when
  * the visitor's socket asks for more.
  */
-import type { ErrorCode } from "../codec/errors.ts";
+import { type ErrorCode, TunnelError } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
 import type { HeaderList, ResponseHead } from "../codec/frame.ts";
 import { crossing } from "../codec/headers.ts";
+import { REQUEST_ID } from "../codec/request-id.ts";
+import type { About } from "./log.ts";
 import type { Flow, Pace } from "./pace.ts";
 import { codeOf } from "./refusal.ts";
-import type { Totals } from "./totals.ts";
+import type { Tally } from "./totals.ts";
 
 /** What watches over an answer while it is sent. */
 export interface AnswerWatch {
-  readonly totals: Totals;
+  readonly about: About;
+  readonly tally: Tally;
   readonly pace: Pace;
   /** Called once, when the last byte was handed over or the answer was cut. */
   readonly over: (cut?: ErrorCode) => void;
@@ -25,25 +28,56 @@ function isBodyless(status: number): boolean {
   return status === 204 || status === 205 || status === 304;
 }
 
-/** The Response for `head` and what follows it in `exchange`. */
-export function answer(exchange: Exchange, head: ResponseHead, watch: AnswerWatch): Response {
+/** The fields that are ours on an answer. */
+export interface OwnFields {
+  readonly id: string;
+  /** What took how long, for a visitor who asked. */
+  readonly timing: string | undefined;
+}
+
+/**
+ * The Response for `head` and what follows it in `exchange`.
+ * @throws TunnelError `origin-invalid` when the runtime refuses a field or the reason phrase; the exchange is cancelled then.
+ */
+export function answer(
+  exchange: Exchange,
+  head: ResponseHead,
+  own: OwnFields,
+  watch: AnswerWatch,
+): Response {
+  try {
+    return responseFor(exchange, head, own, watch);
+  } catch (error) {
+    exchange.cancel("origin-invalid", String(error));
+    throw new TunnelError("origin-invalid", String(error));
+  }
+}
+
+function responseFor(
+  exchange: Exchange,
+  head: ResponseHead,
+  own: OwnFields,
+  watch: AnswerWatch,
+): Response {
   const { status, reason, length } = head;
   const { incoming } = exchange;
   const bodyless = isBodyless(status) || exchange.request.method === "HEAD";
-  const headers = visitorHeaders(head.headers, bodyless);
+  const headers = visitorHeaders(head.headers, own, bodyless);
   // encodeBody: the bytes are the origin's, already encoded or not; the runtime must not touch them.
   const init = { status, statusText: reason, headers, encodeBody: "manual" as const };
   if (bodyless || length === "none" || length === 0) {
     // A body that an agent sends all the same is dropped, and its credit with it.
     if (!incoming.ended) exchange.cancel("not-needed", "an answer without body");
+    const response = new Response(null, init);
     watch.over();
-    return new Response(null, init);
+    return response;
   }
   if (incoming.complete && length !== "unknown") {
     const body = wholeBody(exchange);
-    watch.totals.bytesToVisitors += body.byteLength;
+    watch.tally.toVisitor(body.byteLength);
+    const response = new Response(body, init);
     watch.over();
-    return new Response(body, init);
+    return response;
   }
   const source = new AnswerSource(exchange, length, watch);
   return new Response(new ReadableStream(source, { highWaterMark: 0 }), init);
@@ -53,7 +87,11 @@ export function answer(exchange: Exchange, head: ResponseHead, watch: AnswerWatc
  * The origin's fields but those that are ours to set. `content-length` follows from the body, except where there is
  * none. Appended, not given as pairs: the runtime walks pairs by JavaScript's iterators, at twice the cost.
  */
-export function visitorHeaders(fields: HeaderList, keepsLength = false): Headers {
+export function visitorHeaders(
+  fields: HeaderList,
+  { id, timing }: OwnFields,
+  keepsLength: boolean,
+): Headers {
   const headers = new Headers();
   const crossed = crossing(fields);
   for (let i = 0; i + 1 < crossed.length; i += 2) {
@@ -61,6 +99,9 @@ export function visitorHeaders(fields: HeaderList, keepsLength = false): Headers
     if (!keepsLength && name.toLowerCase() === "content-length") continue;
     headers.append(name, crossed[i + 1] as string);
   }
+  headers.append(REQUEST_ID, id);
+  // Beside the origin's own, as one list.
+  if (timing !== undefined) headers.append("server-timing", timing);
   return headers;
 }
 
@@ -107,7 +148,7 @@ class AnswerSource implements UnderlyingSource<Uint8Array> {
       while (!this.#burst(controller)) await incoming.ready();
     } catch (error) {
       // Cut, never ended: the visitor must see that something is missing.
-      const code = codeOf(error, "answer");
+      const code = codeOf(error, "answer", this.#watch.about);
       this.#exchange.cancel(code);
       controller.error(lostConnection(error));
       this.#end(code);
@@ -135,7 +176,7 @@ class AnswerSource implements UnderlyingSource<Uint8Array> {
       bytes += part.byteLength;
     }
     if (bytes > 0) this.#flow.sent(bytes);
-    this.#watch.totals.bytesToVisitors += bytes;
+    this.#watch.tally.toVisitor(bytes);
     if (this.#rest !== undefined || !incoming.ended) return bytes > 0;
     // One more take(): the last chunk's credit goes back with it.
     incoming.take();

@@ -6,6 +6,7 @@
  */
 import { TunnelError } from "../codec/errors.ts";
 import type { Env } from "./env.ts";
+import type { About } from "./log.ts";
 
 /** Beyond it an agent's sockets are the load. */
 export const MAX_SHARDS = 1000;
@@ -66,6 +67,14 @@ export function shardsOf(service: string, { SHARDS: text }: Pick<Env, "SHARDS">)
 /** What the object of a shard is called. `#` is in no service's name. */
 export function shardName(service: string, shard: number): string {
   return shard === 0 ? service : `${service}#${shard}`;
+}
+
+/** What an object is, of its name. An object that was not named, as a test's, is nobody's. */
+export function aboutObject(name: string | undefined): About {
+  const [service, shard] = name?.split("#") ?? [];
+  if (shard === undefined) return { service };
+  const number = Number(shard);
+  return { service, shard: number === PROBE_SHARD ? "probe" : number };
 }
 
 /**

@@ -7,25 +7,34 @@
 import type { Hello } from "../codec/frame.ts";
 import type { Transport } from "../codec/transport.ts";
 import { attach } from "./attachment.ts";
+import type { Secret } from "./auth.ts";
 
 export class Socket implements Transport {
   readonly full = false;
   /** Milliseconds since 1970. */
   readonly connectedAt: number;
+  /** Which secret signed the agent's token. */
+  readonly secret: Secret;
   readonly #ws: WebSocket;
   #remembered: boolean;
 
   /** `remembered`: the socket has kept through a sleep what `remember()` was given. */
-  constructor(ws: WebSocket, connectedAt: number, remembered: boolean) {
+  constructor(ws: WebSocket, connectedAt: number, secret: Secret, remembered: boolean) {
     this.#ws = ws;
     this.connectedAt = connectedAt;
+    this.secret = secret;
     this.#remembered = remembered;
   }
 
-  /** Keeps what the agent's HELLO said for the time after a sleep; only the first time, because writing costs. */
-  remember(peer: Hello): void {
-    if (!this.#remembered) attach(this.#ws, { connectedAt: this.connectedAt, peer });
+  /**
+   * Keeps what the agent's HELLO said for the time after a sleep; only the first time, because writing costs.
+   * @returns whether it was the first time
+   */
+  remember(peer: Hello): boolean {
+    if (this.#remembered) return false;
+    attach(this.#ws, { connectedAt: this.connectedAt, secret: this.secret, peer });
     this.#remembered = true;
+    return true;
   }
 
   send(message: Uint8Array): void {

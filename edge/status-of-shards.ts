@@ -7,9 +7,11 @@ import { SOFTWARE } from "./env.ts";
 /** What one object's page has that is added up or listed: see `status.ts`. */
 interface Page {
   readonly agents: readonly object[];
+  readonly streams: number;
   readonly waiting: number;
-  readonly promisedBytes: number;
+  readonly bufferedBytes: number;
   readonly retainedBytes: number;
+  readonly promisedBytes: number;
   readonly totals: Totals;
 }
 
@@ -39,12 +41,15 @@ export async function statusOfShards(
   if (here.length === 0 && refused !== undefined) return refused;
   const page = {
     service,
+    at: Date.now(),
     shards,
     unavailable: pages.flatMap((found, shard) => (found === undefined ? [shard] : [])),
     agents: pages.flatMap((found, shard) => found?.agents.map((row) => ({ shard, ...row })) ?? []),
+    streams: sum(here.map(({ streams }) => streams)),
     waiting: sum(here.map(({ waiting }) => waiting)),
-    promisedBytes: sum(here.map(({ promisedBytes }) => promisedBytes)),
+    bufferedBytes: sum(here.map(({ bufferedBytes }) => bufferedBytes)),
     retainedBytes: sum(here.map(({ retainedBytes }) => retainedBytes)),
+    promisedBytes: sum(here.map(({ promisedBytes }) => promisedBytes)),
     totals: together(here.map(({ totals }) => totals)),
     versions: { edge: SOFTWARE, protocol: PROTOCOL },
   };

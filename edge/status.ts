@@ -16,22 +16,54 @@ export interface Shown {
   readonly totals: Totals;
 }
 
-/** JSON: the agents and their sessions, what waits and is held, the totals since the object woke, the versions of both ends. */
+/**
+ * JSON: the agents and their sessions, what is under way, waits and is held, the totals since the object woke, the
+ * versions of both ends. `docs/status-and-metrics.md` says what each member means.
+ */
 export function statusPage({ service, agents, waiting, budget, totals }: Shown): Response {
-  const rows = Array.from(agents, ({ identity, session, transport }) => ({
-    agent: identity.split(" ", 1)[0],
+  const rows = Array.from(agents, rowOf);
+  const page = {
+    service,
+    agents: rows,
+    streams: sum(rows, "streams"),
+    waiting,
+    bufferedBytes: sum(rows, "bufferedBytes"),
+    retainedBytes: budget.retainedBytes,
+    promisedBytes: budget.usedBytes,
+    totals,
+    versions: { edge: SOFTWARE, protocol: PROTOCOL },
+  };
+  return Response.json(page, { headers: { "cache-control": "no-store" } });
+}
+
+interface Row {
+  readonly streams: number;
+  readonly bufferedBytes: number;
+}
+
+function rowOf({ identity, session, transport, eclipsed }: Agent): Row {
+  const [agent, token] = identity.split(" ");
+  const connected = session.transport !== undefined;
+  const ready = session.ready && !eclipsed;
+  const row = {
+    agent,
+    token,
+    secret: transport.secret,
     session: session.id,
     software: session.peer?.software ?? null,
-    connected: session.transport !== undefined,
-    ready: session.ready,
+    connectedAt: transport.connectedAt,
+    connected,
+    ready,
+    draining: connected && !ready,
+    silent: session.suspect,
+    rttMs: session.rttMs ?? null,
     streams: session.streams,
     bufferedBytes: session.bufferedBytes,
     retainedBytes: session.retainedBytes,
-    rttMs: session.rttMs ?? null,
-    connectedAt: transport.connectedAt,
-  }));
-  const versions = { edge: SOFTWARE, protocol: PROTOCOL };
-  const { usedBytes: promisedBytes, retainedBytes } = budget;
-  const page = { service, agents: rows, waiting, promisedBytes, retainedBytes, totals, versions };
-  return Response.json(page, { headers: { "cache-control": "no-store" } });
+  };
+  return row;
+}
+
+function sum(rows: readonly Row[], member: keyof Row): number {
+  return rows.reduce((total, row) => total + row[member], 0);
 }

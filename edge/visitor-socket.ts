@@ -8,8 +8,9 @@
 import type { ErrorCode } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
 import { closeFrame, FrameReader, messageFrame, pongFrame } from "./websocket-frames.ts";
+import type { About } from "./log.ts";
 import { codeOf } from "./refusal.ts";
-import type { Totals } from "./totals.ts";
+import type { Tally } from "./totals.ts";
 
 const MiB = 1024 * 1024;
 
@@ -38,12 +39,20 @@ const closes = {
 } as const;
 
 export interface SocketWatch {
-  readonly totals: Totals;
+  readonly about: About;
+  readonly tally: Tally;
   /** Called once, when the connection is over. */
   readonly over: (cut?: ErrorCode) => void;
 }
 
-export class VisitorSocket {
+/** Joins a visitor to the origin, which has accepted its WebSocket: the answer, with `headers`, holds the visitor's end. */
+export function joinVisitor(exchange: Exchange, headers: Headers, watch: SocketWatch): Response {
+  const { 0: webSocket, 1: ours } = new WebSocketPair();
+  new VisitorSocket(ours, exchange, watch).start();
+  return new Response(null, { status: 101, webSocket, headers });
+}
+
+class VisitorSocket {
   readonly #ws: WebSocket;
   readonly #exchange: Exchange;
   readonly #watch: SocketWatch;
@@ -85,7 +94,7 @@ export class VisitorSocket {
       return;
     }
     for (const piece of pieces) {
-      this.#watch.totals.bytesFromVisitors += piece.byteLength;
+      this.#watch.tally.fromVisitor(piece.byteLength);
       outgoing.write(piece);
     }
   }
@@ -118,7 +127,7 @@ export class VisitorSocket {
     let closed = false;
     try {
       for await (const bytes of incoming) {
-        this.#watch.totals.bytesToVisitors += bytes.byteLength;
+        this.#watch.tally.toVisitor(bytes.byteLength);
         // What comes behind a close frame means nothing (RFC 6455 section 5.5.1).
         if (closed) continue;
         for (const event of reader.read(bytes)) {
@@ -138,7 +147,7 @@ export class VisitorSocket {
       if (!closed) this.#close(closes.originFailed, "the origin closed the connection");
       this.#finish();
     } catch (error) {
-      const code = codeOf(error, "websocket");
+      const code = codeOf(error, "websocket", this.#watch.about);
       this.#close(code === "agent-lost" ? closes.goingAway : closes.originFailed, code);
       this.#end(code);
     }

@@ -6,11 +6,12 @@
  */
 import { TunnelError } from "../codec/errors.ts";
 import { PROTOCOL } from "../codec/limits.ts";
-import { authorize, bearerToken, visitorsNeedToken } from "./auth.ts";
+import { authorize, bearerToken, SECRET, visitorsNeedToken } from "./auth.ts";
 import { type Env, SOFTWARE } from "./env.ts";
 import { forward, objectOf } from "./object.ts";
 import { probe } from "./probe.ts";
 import { codeOf, refusal } from "./refusal.ts";
+import { unsentId } from "./request-id.ts";
 import { type Route, routeOf } from "./route.ts";
 import { dialledShard, pickShard, PROBE_SHARD, shardsOf } from "./shards.ts";
 import { statusOfShards } from "./status-of-shards.ts";
@@ -20,38 +21,32 @@ export { Correlator } from "./correlator.ts";
 export default {
   fetch(request: Request, env: Env): Response | Promise<Response> {
     const route = routeOf(request.url, env.TUNNEL_DOMAIN);
-    if (route === undefined) return refusal("no-route", request);
+    if (route === undefined) return refuse(new TunnelError("no-route"), request);
     // The common request pays for no promise of ours: it needs no check.
     if (route.kind === "send" && (env.VISITORS ?? "public") === "public") {
       return pass(request, route, env);
     }
     return admit(request, route, env).then(
-      () => pass(request, route, env),
-      (error: unknown) => refusal(codeOf(error, "worker"), request),
+      (admitted) => pass(admitted, route, env),
+      (error: unknown) => refuse(error, request, route.service),
     );
   },
 } satisfies ExportedHandler<Env>;
 
-/** Returns when the request may reach the object. */
-async function admit(request: Request, route: Route, env: Env): Promise<void> {
-  switch (route.kind) {
-    case "send":
-      if (!visitorsNeedToken(env)) return;
-      // Not `Authorization`: that field belongs to the visitor and the origin.
-      return authorize(
-        request.headers.get("sluice-token") ?? undefined,
-        route.service,
-        ["visitor", "agent"],
-        env,
-      );
-    case "websocket":
-      if (!isAgentUpgrade(request)) throw new TunnelError("upgrade-required");
-      return authorize(bearerToken(request), route.service, ["agent"], env);
-    case "status":
-    case "shards":
-    case "probe":
-      return authorize(bearerToken(request), route.service, ["agent"], env);
+/** The request as it may reach the object. */
+async function admit(request: Request, { kind, service }: Route, env: Env): Promise<Request> {
+  if (kind === "send") {
+    // Not `Authorization`: that field belongs to the visitor and the origin.
+    const token = request.headers.get("sluice-token") ?? undefined;
+    if (visitorsNeedToken(env)) await authorize(token, service, ["visitor", "agent"], env);
+    return request;
   }
+  if (kind === "websocket" && !isAgentUpgrade(request)) throw new TunnelError("upgrade-required");
+  const secret = await authorize(bearerToken(request), service, ["agent"], env);
+  if (secret === "current") return request;
+  const marked = new Request(request);
+  marked.headers.set(SECRET, secret);
+  return marked;
 }
 
 function isAgentUpgrade(request: Request): boolean {
@@ -70,12 +65,12 @@ function pass(request: Request, { kind, service }: Route, env: Env): Response | 
     const shards = shardsOf(service, env);
     switch (kind) {
       case "send":
-        return forward(request, objectOf(service, pickShard(shards, Math.random()), env));
+        return forward(request, objectOf(service, pickShard(shards, Math.random()), env), service);
       case "websocket":
-        return forward(request, objectOf(service, dialledShard(request.url), env));
+        return forward(request, objectOf(service, dialledShard(request.url), env), service);
       case "status":
         return statusOfShards(service, shards, (shard) =>
-          forward(request, objectOf(service, shard, env)),
+          forward(request, objectOf(service, shard, env), service),
         );
       case "shards":
         // No object is touched: agents ask for it again and again.
@@ -87,6 +82,12 @@ function pass(request: Request, { kind, service }: Route, env: Env): Response | 
         return probe(request, service, objectOf(service, PROBE_SHARD, env));
     }
   } catch (error) {
-    return refusal(codeOf(error, "worker"), request);
+    return refuse(error, request, service);
   }
+}
+
+/** The answer to a request that may not pass, or could not. */
+function refuse(error: unknown, request: Request, service?: string): Response {
+  const id = unsentId(request);
+  return refusal(codeOf(error, "worker", { service, request: id }), request, id);
 }

@@ -17,6 +17,7 @@ class Paper {
 
 const request: RequestEvent = {
   event: "request",
+  id: "4a51984a-da27-7",
   method: "GET",
   path: "/products?page=2",
   status: 200,

@@ -46,7 +46,10 @@ test("an origin cannot speak for the edge, nor frame the answer itself", async (
   const headers = ["Sluice-Error", "agent-lost", "sluice-x", "1", "connection", "x-b", "x-b", "1"];
   headers.push("content-length", "99", "transfer-encoding", "chunked", "x-kept", "1");
   const { response, text } = await answered({ headers }, "body");
-  expect(Object.fromEntries(response.headers)).toEqual({ "x-kept": "1" });
+  expect(Object.fromEntries(response.headers)).toEqual({
+    "x-kept": "1",
+    "sluice-request-id": expect.any(String),
+  });
   expect(text).toBe("body");
 });
 

@@ -1,8 +1,10 @@
 import { env, exports } from "cloudflare:workers";
+import { evictDurableObject } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
 import type { Env } from "../../edge/env.ts";
 import worker from "../../edge/worker.ts";
 import { FakeAgent, newService, reply, upgrade } from "./support/agent.ts";
+import { statusOf } from "./support/status.ts";
 import { signToken, type TokenOptions } from "./support/token.ts";
 
 /** The Worker with other variables than the tests' own. A namespace that must not be used shows that no object is touched. */
@@ -83,12 +85,91 @@ test("a good token opens the socket, with the subprotocol chosen", async () => {
   response.webSocket?.close(1000);
 });
 
-test("a token of the secret before the rotation is still good", async () => {
-  const old = "the secret of last month, which is retired";
-  const token = await signToken({ service: "shop", secret: old });
-  const init = { headers: { authorization: `Bearer ${token}` } };
-  expect((await fetchWith({ TUNNEL_SECRET_PREVIOUS: old }, "/status/shop", init)).status).toBe(200);
-  expect((await fetchWith({}, "/status/shop", init)).status).toBe(401);
+describe("while the secret is rotated", () => {
+  const before = "the secret of last month, which is retired";
+  const after = "the secret of this month, which is as long";
+  const during = { TUNNEL_SECRET: after, TUNNEL_SECRET_PREVIOUS: before };
+
+  /** What an agent with a token of `secret` is answered on the way to the object, and what the object is told. */
+  async function upgradeWith(
+    changes: Partial<Env>,
+    secret: string,
+  ): Promise<{ status: number; told: string | null | undefined }> {
+    let told: string | null | undefined;
+    const object = {
+      fetch: (request: Request) => {
+        told = request.headers.get("sluice-secret");
+        return Promise.resolve(new Response());
+      },
+    };
+    const CORRELATOR = { getByName: () => object } as unknown as DurableObjectNamespace;
+    const token = await signToken({ service: "shop", secret });
+    const init = upgradeInit(token);
+    const { status } = await fetchWith({ ...changes, CORRELATOR }, "/websocket/shop", init);
+    return { status, told };
+  }
+
+  test("tokens of both secrets are good, and the object is told which of them is not for long", async () => {
+    expect(await upgradeWith(during, after)).toEqual({ status: 200, told: null });
+    expect(await upgradeWith(during, before)).toEqual({ status: 200, told: "previous" });
+  });
+
+  test("so are visitors' tokens, and those that ask for the status", async () => {
+    const CORRELATOR = {
+      getByName: () => ({ fetch: () => Promise.resolve(new Response("{}")) }),
+    } as unknown as DurableObjectNamespace;
+    const closed = { ...during, CORRELATOR, VISITORS: "token" };
+    for (const secret of [before, after]) {
+      const visitor = await signToken({ service: "shop", role: "visitor", secret });
+      const init = { headers: { "sluice-token": visitor } };
+      expect((await fetchWith(closed, "/send/shop/", init)).status).toBe(200);
+      const agent = await signToken({ service: "shop", secret });
+      const authorization = { headers: { authorization: `Bearer ${agent}` } };
+      expect((await fetchWith(closed, "/shards/shop", authorization)).status).toBe(204);
+    }
+  });
+
+  test("no other is", async () => {
+    const other = "the secret of the year before, as long too";
+    expect(await upgradeWith(during, other)).toEqual({ status: 401, told: undefined });
+  });
+
+  test("before it tokens of the old one are good, and after it only those of the new one", async () => {
+    expect(await upgradeWith({ TUNNEL_SECRET: before }, before)).toEqual({
+      status: 200,
+      told: null,
+    });
+    expect((await upgradeWith({ TUNNEL_SECRET: after }, before)).status).toBe(401);
+    expect((await upgradeWith({ TUNNEL_SECRET: after }, after)).status).toBe(200);
+  });
+
+  test.each(["", "short"])("a previous secret of %o is none", async (previous) => {
+    const half = { TUNNEL_SECRET: after, TUNNEL_SECRET_PREVIOUS: previous };
+    expect((await upgradeWith(half, previous.padEnd(32, "x"))).status).toBe(401);
+    expect((await upgradeWith(half, after)).status).toBe(200);
+  });
+
+  test("an agent with a token of the old one is let in", async () => {
+    const service = newService();
+    const token = await signToken({ service, secret: before });
+    const response = await fetchWith(during, `/websocket/${service}`, upgradeInit(token));
+    expect(response.status).toBe(101);
+    response.webSocket?.accept();
+    response.webSocket?.close(1000);
+  });
+
+  test("the status says which agents have to get a new token, also after a sleep", async () => {
+    const service = newService();
+    const headers = { "sluice-secret": "previous" };
+    const old = await FakeAgent.connect({ service, headers });
+    const fresh = await FakeAgent.connect({ service });
+    const secrets = async (): Promise<unknown[]> =>
+      (await statusOf(service)).agents.map(({ secret }) => secret);
+    expect(await secrets()).toEqual(["previous", "current"]);
+    await evictDurableObject(env.CORRELATOR.getByName(service), { webSockets: "hibernate" });
+    expect(new Set(await secrets())).toEqual(new Set(["current", "previous"]));
+    for (const agent of [old, fresh]) agent.close();
+  });
 });
 
 test.each([{ TUNNEL_SECRET: "" }, { TUNNEL_SECRET: "x".repeat(31) }])(

@@ -10,8 +10,11 @@ import { open, type Opened } from "./support/pair.ts";
 
 const head: ResponseHead = { status: 200, reason: "OK", headers: [], length: "unknown" };
 
-function watching(): AnswerWatch & { over: Mock<AnswerWatch["over"]> } {
-  return { totals: new Totals(), pace: new Pace(), over: vi.fn<AnswerWatch["over"]>() };
+const own = { id: "1", timing: undefined };
+
+function watching(): AnswerWatch & { tally: Totals; over: Mock<AnswerWatch["over"]> } {
+  const over = vi.fn<AnswerWatch["over"]>();
+  return { about: {}, tally: new Totals(), pace: new Pace(), over };
 }
 
 /** The agent's cancel, whenever it comes. */
@@ -23,13 +26,13 @@ test("an answer that was read to its end leaves nothing promised", async () => {
   const opened = await open();
   opened.there.respond(head);
   const watch = watching();
-  const response = answer(opened.here, await opened.here.answer(), watch);
+  const response = answer(opened.here, await opened.here.answer(), own, watch);
   for (let i = 0; i < 10; i++) opened.there.outgoing.write(new Uint8Array(1_000));
   opened.there.outgoing.end();
   expect((await response.arrayBuffer()).byteLength).toBe(10_000);
   expect(opened.edge.promisedBytes).toBe(0);
   expect(watch.over.mock.calls).toEqual([[undefined]]);
-  expect(watch.totals.bytesToVisitors).toBe(10_000);
+  expect(watch.tally.bytesToVisitors).toBe(10_000);
   expect(watch.pace.heldBytes).toBe(0);
 });
 
@@ -38,7 +41,7 @@ test("an answer exactly as long as one piece leaves nothing promised", async () 
   opened.there.respond(head);
   opened.there.outgoing.write(new Uint8Array(65_536));
   opened.there.outgoing.end();
-  const response = answer(opened.here, await opened.here.answer(), watching());
+  const response = answer(opened.here, await opened.here.answer(), own, watching());
   expect((await response.arrayBuffer()).byteLength).toBe(65_536);
   expect(opened.edge.promisedBytes).toBe(0);
 });
@@ -49,7 +52,7 @@ test("an answer whose visitor leaves is cancelled at the agent and leaves nothin
   opened.there.respond(head);
   opened.there.outgoing.write(new Uint8Array(200_000));
   const watch = watching();
-  const response = answer(opened.here, await opened.here.answer(), watch);
+  const response = answer(opened.here, await opened.here.answer(), own, watch);
   const reader = response.body?.getReader();
   await reader?.read();
   await reader?.cancel();
@@ -64,7 +67,7 @@ test("a body that may not be is dropped, and its memory with it", async () => {
   opened.there.respond({ ...head, status: 204, length: 4 });
   opened.there.outgoing.write(new Uint8Array(4));
   opened.there.outgoing.end();
-  const response = answer(opened.here, await opened.here.answer(), watching());
+  const response = answer(opened.here, await opened.here.answer(), own, watching());
   expect(response.body).toBeNull();
   expect(opened.edge.promisedBytes).toBe(0);
 });
@@ -74,7 +77,7 @@ test("a cut answer errors, and says so once", async () => {
   opened.there.respond({ ...head, length: 10 });
   opened.there.outgoing.write(new Uint8Array(4));
   const watch = watching();
-  const response = answer(opened.here, await opened.here.answer(), watch);
+  const response = answer(opened.here, await opened.here.answer(), own, watch);
   const body = response.arrayBuffer();
   opened.there.cancel("origin-reset");
   await expect(body).rejects.toThrow();
@@ -88,7 +91,7 @@ test("pieces of a large chunk are handed over in order", async () => {
   const watch = watching();
   // As if much were held already: pulls are small.
   watch.pace.heldBytes = 1e9;
-  const response = answer(opened.here, await opened.here.answer(), watch);
+  const response = answer(opened.here, await opened.here.answer(), own, watch);
   const bytes = new Uint8Array(50_001).map((_, i) => i * 31 + (i >> 8));
   opened.there.outgoing.write(bytes);
   opened.there.outgoing.end();

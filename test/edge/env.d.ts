@@ -5,6 +5,7 @@ declare global {
   namespace Cloudflare {
     interface Env {
       readonly CORRELATOR: DurableObjectNamespace;
+      readonly REQUESTS: AnalyticsEngineDataset;
       readonly TUNNEL_SECRET: string;
       readonly TUNNEL_DOMAIN: string;
     }

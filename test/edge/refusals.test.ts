@@ -9,9 +9,10 @@ describe("a refusal", () => {
     "%s has its status, its code and a sentence",
     async (code) => {
       const rule = errors[code];
-      const response = refusal(code, new Request("https://edge.test/"));
+      const response = refusal(code, new Request("https://edge.test/"), "id-1");
       expect(response.status).toBe(rule.status);
       expect(response.headers.get("sluice-error")).toBe(code);
+      expect(response.headers.get("sluice-request-id")).toBe("id-1");
       expect(response.headers.get("cache-control")).toBe("no-store");
       expect(response.headers.has("retry-after")).toBe(rule.status === 503);
       expect(response.headers.get("content-type")).toMatch(/^text\/plain/);
@@ -23,7 +24,7 @@ describe("a refusal", () => {
     "is JSON for Accept: %s",
     async (accept) => {
       const request = new Request("https://edge.test/", { headers: { accept } });
-      const response = refusal("agent-offline", request);
+      const response = refusal("agent-offline", request, "id-1");
       expect(response.headers.get("content-type")).toBe("application/json");
       const message = errors["agent-offline"].says;
       expect(await response.json()).toEqual({ error: "agent-offline", message });
@@ -31,7 +32,11 @@ describe("a refusal", () => {
   );
 
   test("of a HEAD request has no body", async () => {
-    const response = refusal("no-route", new Request("https://edge.test/", { method: "HEAD" }));
+    const response = refusal(
+      "no-route",
+      new Request("https://edge.test/", { method: "HEAD" }),
+      "id-1",
+    );
     expect(response.status).toBe(404);
     expect(response.body).toBeNull();
   });

@@ -54,12 +54,8 @@ function headFrom(init: {
 }): RequestHead {
   const url = init.url ?? "http://edge.test/send/shop/x";
   const request = new Request(url, { headers: init.headers ?? {}, cf: init.cf as never });
-  return requestHead(request, {
-    kind: "send",
-    service: "shop",
-    target: "/x",
-    prefix: "/send/shop",
-  });
+  const route = { kind: "send", service: "shop", target: "/x", prefix: "/send/shop" } as const;
+  return requestHead(request, route);
 }
 
 test("method, path and query reach the origin byte for byte", async () => {

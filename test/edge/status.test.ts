@@ -1,5 +1,6 @@
 import { exports } from "cloudflare:workers";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import documented from "../../docs/status-and-metrics.md?raw";
 import { bodyOf, FakeAgent, newAgentId, newService, reply, send } from "./support/agent.ts";
 import { signToken } from "./support/token.ts";
 
@@ -45,10 +46,15 @@ test("the status page says who is connected and what has passed", async () => {
   expect(agents[0]).toMatchObject({
     agent: id,
     software: "fake-agent/1",
+    secret: "current",
+    connected: true,
     ready: true,
+    draining: false,
+    silent: false,
     streams: 1,
     bufferedBytes: 0,
   });
+  expect(agents[0]?.["token"]).toMatch(/^[0-9a-f-]{36}$/);
   expect(promisedBytes).toBeGreaterThan(0);
   expect(agents[0]?.["session"]).toMatch(/^[0-9a-f-]{36}$/);
   expect(agents[0]?.["rttMs"]).toEqual(expect.any(Number));
@@ -73,4 +79,72 @@ test("the status page of a service without agents is empty", async () => {
   const service = newService();
   const page = await statusOf(service);
   expect(page).toMatchObject({ service, agents: [], totals: { requests: 0, failures: {} } });
+});
+
+test("an agent that leaves is draining until it has finished", async () => {
+  const service = newService();
+  const begun = Promise.withResolvers<void>();
+  const end = Promise.withResolvers<void>();
+  const agent = await FakeAgent.connect({
+    service,
+    origin: async (exchange) => {
+      begun.resolve();
+      await end.promise;
+      reply(exchange, "x");
+    },
+  });
+  const held = send(service);
+  await begun.promise;
+  agent.dialer.drain("bye");
+  await vi.waitFor(async () => {
+    const { agents } = await statusOf(service);
+    expect(agents).toMatchObject([{ connected: true, ready: false, draining: true, streams: 1 }]);
+  });
+  end.resolve();
+  await (await held).text();
+  agent.close();
+});
+
+test("an agent that is away is neither connected nor draining, and what it has is still in flight", async () => {
+  const service = newService();
+  const begun = Promise.withResolvers<void>();
+  const end = Promise.withResolvers<void>();
+  const agent = await FakeAgent.connect({
+    service,
+    origin: async (exchange) => {
+      begun.resolve();
+      await end.promise;
+      reply(exchange, "x");
+    },
+  });
+  const held = send(service);
+  await begun.promise;
+  agent.break();
+  await vi.waitFor(async () => {
+    const page = await statusOf(service);
+    expect(page).toMatchObject({
+      streams: 1,
+      agents: [{ connected: false, ready: false, draining: false, streams: 1 }],
+    });
+  });
+  await agent.redial();
+  end.resolve();
+  expect(await (await held).text()).toBe("x");
+  agent.close();
+});
+
+/** The same with every value replaced by what kind it is; a map of codes by "codes". */
+function kinds(value: unknown, name = ""): unknown {
+  if (name === "failures") return "codes";
+  if (Array.isArray(value)) return value.map((each) => kinds(each));
+  if (typeof value !== "object" || value === null) return typeof value;
+  return Object.entries(value).map(([key, inner]) => [key, kinds(inner, key)]);
+}
+
+test("the example in the documentation has the members of a real page, in their order", async () => {
+  const service = newService();
+  const agent = await FakeAgent.connect({ service });
+  const [, example = ""] = /^```json\n([^]*?)^```$/m.exec(documented) ?? [];
+  expect(kinds(await statusOf(service))).toEqual(kinds(JSON.parse(example)));
+  agent.close();
 });

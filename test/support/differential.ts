@@ -12,6 +12,7 @@ const added = new Set([
   "x-forwarded-host",
   "x-forwarded-proto",
   "x-forwarded-prefix",
+  "sluice-request-id",
 ]);
 
 /** Theirs of each connection (RFC 9110 section 7.6.1), told by `framing` instead, or another one at each asking. */
