@@ -5,7 +5,7 @@ import {
   type GivenValues,
   socketUrl,
 } from "../config/config.ts";
-import { readConfigFile, servicesOf } from "../config/config-file.ts";
+import { notAskedFor, readConfigFile, servicesOf } from "../config/config-file.ts";
 import { exits, UsageError } from "../config/usage.ts";
 import { onHangup, onSignals } from "../signals.ts";
 import type { OpenLog } from "../terminal/open-log.ts";
@@ -21,7 +21,8 @@ export async function connect(
 ): Promise<number> {
   const command = commandOf(operands, process.argv);
   const file = await readConfigFile(given["config"], process.cwd());
-  if (file !== undefined) log.say(`configuration: ${file.path}`);
+  const unread = await notAskedFor(given["config"], process.cwd());
+  if (unread !== undefined) log.say(unread);
   const services = file === undefined ? [given] : servicesOf(file, given);
   const several = services.length > 1;
   if (several && (process.env["AGENT_TOKEN"] ?? "") !== "") {

@@ -69,7 +69,7 @@ export function connectFlags(command: Command): Command {
       option(
         "--config <file>",
         "AGENT_CONFIG",
-        "all of this for one or several services (default sluice.config.json, if it is there)",
+        "all of this for one or several services, as JSON: only a file that you trust",
       ),
     )
     .optionsGroup("The server:")

@@ -3,15 +3,18 @@
  * flags and the environment, and are checked as those are (`config.ts`).
  *
  * It holds no secrets, only the paths of files with them; relative ones begin at the file's own directory.
+ *
+ * None is read that nobody asked for: it says which files are sent to which edge and what of this machine is opened to it, so
+ * that one in a repository that somebody has cloned could take every token that it finds, AGENT_TOKEN first.
  */
-import { readFile } from "node:fs/promises";
+import { access, readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import * as v from "valibot";
 import type { Given, GivenValues } from "./config.ts";
 import { UsageError } from "./usage.ts";
 
-/** What is read when `--config` is not given and the working directory has it. */
-export const FILE_NAME = "sluice.config.json";
+/** What such a file is usually called. */
+const FILE_NAME = "sluice.config.json";
 
 export interface ConfigFile {
   readonly path: string;
@@ -64,25 +67,36 @@ const paths = new Set(["tokenFile", "originCa", "ca"]);
 /** What only one service can have: for several of them a flag would be ambiguous. */
 const single = ["port", "origin", "path", "hostHeader", "tokenFile"] as const;
 
+/** A sentence about the file in `directory` that nobody asked for, if there is one. */
+export async function notAskedFor(
+  config: Given | undefined,
+  directory: string,
+): Promise<string | undefined> {
+  if (config !== undefined) return undefined;
+  try {
+    await access(resolve(directory, FILE_NAME));
+  } catch {
+    return undefined;
+  }
+  return `${FILE_NAME} is here and is not read: it would decide where tokens go. If you trust it, give --config ${FILE_NAME}.`;
+}
+
 /**
- * The file that `--config` names, or the one in `directory`; undefined when there is none.
+ * The file that `--config` names; undefined when it is not given.
  * @throws UsageError
  */
 export async function readConfigFile(
   config: Given | undefined,
   directory: string,
 ): Promise<ConfigFile | undefined> {
-  const path = config?.text ?? FILE_NAME;
+  if (config === undefined) return undefined;
+  const path = config.text;
   let json: string;
   try {
     json = await readFile(resolve(directory, path), "utf8");
   } catch (error) {
-    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    if (config === undefined && missing) return undefined;
     const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(
-      `The file "${path}" (${config?.from ?? "found here"}) cannot be read: ${reason}.`,
-    );
+    throw new UsageError(`The file "${path}" (${config.from}) cannot be read: ${reason}.`);
   }
   return parseConfigFile(json, path, dirname(resolve(directory, path)));
 }

@@ -287,6 +287,25 @@ describe("connect with a configuration file", () => {
     expect(program.stderr).not.toContain("    at ");
   });
 
+  test("a file that nobody asked for, as of a repository that was cloned, sends no token anywhere", async () => {
+    const theirs = await FakeEdge.start();
+    const clone = await mkdtemp(join(directory, "clone-"));
+    const content = { edge: theirs.url.href, services: { shop: { port: 1 } } };
+    await writeFile(join(clone, "sluice.config.json"), JSON.stringify(content));
+    const mine = { cwd: clone, env: { AGENT_TOKEN: "my.token" } };
+    const mistaken = agent(["connect", "--json"], mine);
+    await Promise.race([mistaken.exit(), theirs.caller(0)]);
+    expect(theirs.upgrades).toEqual([]);
+    expect(await mistaken.exit()).toEqual({ code: 2, signal: null });
+    expect(mistaken.stderr).toContain("sluice.config.json is here and is not read");
+    edge = await FakeEdge.start();
+    const asked = agent(["connect", "-e", edge.url.href, "-s", "shop", "-p", "3", "--json"], mine);
+    expect(await asked.event("connected")).toMatchObject({ service: "shop" });
+    expect(edge.upgrades.map(({ url }) => url)).toEqual(["/websocket/shop"]);
+    expect(theirs.upgrades).toEqual([]);
+    await theirs.stop();
+  });
+
   test("--insecure-origin warns at each start", async () => {
     edge = await FakeEdge.start();
     const flags = ["--origin", "https://localhost:1", "--insecure-origin"];

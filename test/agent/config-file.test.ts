@@ -1,10 +1,15 @@
 /** The configuration file: what it may hold, what it says when it is wrong, and what wins over it. */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectConfig, type Given, type GivenValues } from "../../agent/config/config.ts";
-import { parseConfigFile, readConfigFile, servicesOf } from "../../agent/config/config-file.ts";
+import {
+  notAskedFor,
+  parseConfigFile,
+  readConfigFile,
+  servicesOf,
+} from "../../agent/config/config-file.ts";
 import { UsageError } from "../../agent/config/usage.ts";
 
 let directory = "";
@@ -220,15 +225,31 @@ describe("what wins", () => {
 });
 
 describe("where it is", () => {
-  test("without --config only sluice.config.json of the working directory is read", async () => {
+  test("--config says, and paths in it begin where it is", async () => {
+    const elsewhere = await mkdtemp(join(directory, "elsewhere-"));
+    await writeFile(join(elsewhere, "sluice.config.json"), JSON.stringify(two));
+    for (const path of [
+      join(elsewhere, "sluice.config.json"),
+      `${basename(elsewhere)}/sluice.config.json`,
+    ]) {
+      const found = await readConfigFile(given(path, "--config", true), directory);
+      expect([...(found?.services.keys() ?? [])]).toEqual(["shop", "api"]);
+      expect(texts(found?.services.get("shop"))).toMatchObject({
+        tokenFile: join(elsewhere, "shop.token"),
+      });
+    }
+  });
+
+  test("and none is read, but mentioned, that nobody asked for", async () => {
     const empty = await mkdtemp(join(directory, "empty-"));
-    expect(await readConfigFile(undefined, empty)).toBeUndefined();
+    expect(await notAskedFor(undefined, empty)).toBeUndefined();
     await writeFile(join(empty, "sluice.config.json"), JSON.stringify(two));
-    const found = await readConfigFile(undefined, empty);
-    expect([...(found?.services.keys() ?? [])]).toEqual(["shop", "api"]);
-    expect(texts(found?.services.get("shop"))).toMatchObject({
-      tokenFile: join(empty, "shop.token"),
-    });
+    expect(await readConfigFile(undefined, empty)).toBeUndefined();
+    expect(await notAskedFor(undefined, empty)).toMatch(
+      /^sluice\.config\.json is here and is not read/,
+    );
+    const asked = given(join(empty, "sluice.config.json"), "--config", true);
+    expect(await notAskedFor(asked, empty)).toBeUndefined();
   });
 
   test("a --config that is not there is refused", async () => {

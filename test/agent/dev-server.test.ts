@@ -139,6 +139,31 @@ describe("the server", () => {
   });
 });
 
+test("a command that waits for the end of its stdin does not end on a terminal, and has nothing to read there", async () => {
+  const { isTTY } = process.stdin;
+  process.stdin.isTTY = true;
+  try {
+    const script = `
+      process.stdin.on("data", () => process.exit(3)).on("end", () => process.exit(4));
+      ${server} console.log("http://localhost:" + port); }`;
+    const output = new PassThrough();
+    const started = new DevServer({
+      command: [process.execPath, "-e", script],
+      port: undefined,
+      publicUrl: "https://edge.example/send/shop/",
+      output,
+      environment: process.env,
+    });
+    cleanups.push(() => started.kill());
+    // It would have ended before.
+    expect(await started.listening()).toMatchObject({ scheme: "http" });
+    started.end("SIGTERM", 5000);
+    expect(await started.ended).toBe(143);
+  } finally {
+    process.stdin.isTTY = isTTY;
+  }
+});
+
 describe("the end", () => {
   test("of the command is the agent's, with its exit code", async () => {
     const edge = await fakeEdge();
