@@ -1,20 +1,24 @@
-/** tinyproxy and squid as Debian packages them, each with a configuration of the test's on a port of 127.0.0.1. */
+/**
+ * tinyproxy, squid, caddy and nginx as Debian packages them, each with a configuration of the test's on a port of 127.0.0.1.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { root } from "./program.ts";
 import { poll, within } from "./until.ts";
 
 /** Debian has daemons where the path of most users does not lead. */
 const env = { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin` };
 
 /** Whether the program is there; that it is not is said. */
-export function hasProxy(program: "tinyproxy" | "squid"): boolean {
+export function hasProxy(program: "tinyproxy" | "squid" | "caddy" | "nginx"): boolean {
   const there = spawnSync(program, ["-v"], { env }).error === undefined;
+  const name = program === "nginx" ? "nginx-light" : program;
   if (!there)
-    process.stderr.write(`skipped: there is no ${program} here (Debian's package ${program})\n`);
+    process.stderr.write(`skipped: there is no ${program} here (Debian's package ${name})\n`);
   return there;
 }
 
@@ -67,7 +71,76 @@ export function squid(
   }));
 }
 
+/** Where the front proxies find the edge, and the files of a certificate for `localhost` and names below it. */
+export interface Behind {
+  readonly edgePort: number;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Caddy with the repository's own Caddyfile, but for names, ports and the certificate. */
+export async function caddy({ edgePort, cert, key }: Behind): Promise<DebianProxy> {
+  const shipped = await readFile(join(root, "deploy/caddy/Caddyfile"), "utf8");
+  return start("caddy", (port, directory) => ({
+    parameters: (file) => ["run", "--adapter", "caddyfile", "--config", file],
+    environment: { XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory },
+    lines: [
+      "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}",
+      swapped(shipped, [
+        [
+          "\ntunnel.example.com {",
+          `\nlocalhost:${port}, *.localhost:${port} {\n\ttls ${cert} ${key}`,
+        ],
+        ["127.0.0.1:8787", `127.0.0.1:${edgePort}`],
+      ]),
+    ],
+  }));
+}
+
+/** nginx with the repository's own server blocks, but for names, ports and the certificate. */
+export async function nginx({ edgePort, cert, key }: Behind): Promise<DebianProxy> {
+  const shipped = await readFile(join(root, "deploy/nginx/sluice.conf"), "utf8");
+  return start("nginx", (port, directory) => {
+    const server = swapped(shipped, [
+      [
+        "    listen 443 ssl http2;\n    listen [::]:443 ssl http2;",
+        `    listen 127.0.0.1:${port} ssl http2;`,
+      ],
+      ["    listen 80;\n    listen [::]:80;", `    listen unix:${join(directory, "plain")};`],
+      ["server 127.0.0.1:8787;", `server 127.0.0.1:${edgePort};`],
+      ["/etc/letsencrypt/live/tunnel.example.com/fullchain.pem", cert],
+      ["/etc/letsencrypt/live/tunnel.example.com/privkey.pem", key],
+      [
+        "server_name tunnel.example.com *.tunnel.example.com;",
+        "server_name localhost *.localhost;",
+      ],
+    ]);
+    const kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    const temporary = kinds.map((kind) => `${kind}_temp_path ${join(directory, kind)};`);
+    return {
+      // One process, which is the one that is ended.
+      parameters: (file) => ["-c", file, "-g", "daemon off; master_process off;"],
+      lines: [
+        `user root; pid ${join(directory, "pid")}; error_log ${join(directory, "log")};`,
+        "events {}",
+        `http { access_log off; ${temporary.join(" ")}`,
+        server,
+        "}",
+      ],
+    };
+  });
+}
+
+/** The text with each of the places changed, all of which it must have. */
+function swapped(text: string, places: readonly (readonly [from: string, to: string])[]): string {
+  return places.reduce((left, [from, to]) => {
+    if (!left.includes(from)) throw new Error(`there is no "${from}" in it`);
+    return left.replaceAll(from, to);
+  }, text);
+}
+
 interface Plan {
+  readonly environment?: Readonly<Record<string, string>>;
   readonly lines: readonly string[];
   readonly parameters: (file: string) => string[];
 }
@@ -80,10 +153,13 @@ async function start(
   // As root, squid becomes another user.
   await chmod(directory, 0o777);
   const port = await freePort();
-  const { lines, parameters } = plan(port, directory);
+  const { lines, parameters, environment } = plan(port, directory);
   const file = join(directory, "conf");
   await writeFile(file, `${lines.join("\n")}\n`);
-  const child = spawn(program, parameters(file), { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, parameters(file), {
+    env: { ...env, ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let said = "";
   for (const output of [child.stdout, child.stderr]) {
     output.setEncoding("utf8").on("data", (text: string) => (said += text));
