@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { isHeaderValue } from "../../codec/headers.ts";
+import { sinceMs } from "./check.ts";
 import type { Scene } from "./scene.ts";
 
 /** An edge's own answers are small; anybody's page is cut here. */
@@ -30,7 +31,7 @@ export async function ask(scene: Scene, target: string, withinMs: number): Promi
     const answering = once(request, "response");
     request.end();
     const [response] = (await answering) as [IncomingMessage];
-    const ms = performance.now() - startMs;
+    const ms = sinceMs(startMs);
     const { statusCode: status = 0, headers } = response;
     return { status, headers, body: await textOf(response), ms };
   } finally {

@@ -71,7 +71,12 @@ export function skip(details: string): Finding {
 /** How long one connection, or one answer, may take. */
 export const WITHIN_MS = 10_000;
 
-/** A time with a digit where it matters: round trips on one machine are below a millisecond. */
+/** Milliseconds since `startMs` of `performance.now()`, with as many digits as mean something. */
+export function sinceMs(startMs: number): number {
+  return Math.round((performance.now() - startMs) * 100) / 100;
+}
+
+/** A time with digits where they matter: round trips on one machine are below a millisecond. */
 export function shortMs(ms: number): string {
-  return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
+  return `${ms.toFixed(ms < 1 ? 2 : ms < 10 ? 1 : 0)} ms`;
 }

@@ -1,7 +1,7 @@
 /** The name of what is connected to, as this machine's resolver knows it. */
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { type Check, fail, type Finding, ok, shortMs, skip, warn } from "./check.ts";
+import { type Check, fail, type Finding, ok, shortMs, sinceMs, skip, warn } from "./check.ts";
 import { firstHop, type Scene } from "./scene.ts";
 
 /** A resolver that takes longer costs every connection that time. */
@@ -21,7 +21,7 @@ async function look(scene: Scene): Promise<Finding> {
   const startMs = performance.now();
   try {
     const found = await lookup(host, { all: true });
-    const ms = performance.now() - startMs;
+    const ms = sinceMs(startMs);
     const addresses = found.map(({ address }) => address);
     const shown = addresses.slice(0, 4).join(", ") + (addresses.length > 4 ? ", …" : "");
     const details = `${shown} in ${shortMs(ms)}`;

@@ -18,7 +18,7 @@ import { Unreachable } from "../connection/unreachable.ts";
 import { faultReason } from "../origin/fault.ts";
 import { SOFTWARE } from "../software.ts";
 import { headline, textOf } from "./ask.ts";
-import { WITHIN_MS } from "./check.ts";
+import { sinceMs, WITHIN_MS } from "./check.ts";
 import type { Scene } from "./scene.ts";
 
 /** How much of a refusal's body is read. */
@@ -65,7 +65,7 @@ export async function openSocket(scene: Scene): Promise<Opening> {
   });
   const { promise, resolve } = Promise.withResolvers<Opening>();
   const socket = new EdgeSocket(ws);
-  ws.on("open", () => resolve({ kind: "open", socket, ms: performance.now() - startMs }));
+  ws.on("open", () => resolve({ kind: "open", socket, ms: sinceMs(startMs) }));
   ws.on("unexpected-response", (_request, response: IncomingMessage) => {
     const { statusCode: status = 0, headers } = response;
     const late = setTimeout(() => response.destroy(), 2000);
@@ -127,7 +127,7 @@ export class EdgeSocket implements Transport {
     this.#dialer.open(this);
     const greeted = this.#greeted.promise.then(() => true);
     const came = await Promise.race([greeted, this.closed.then(() => false), after(WITHIN_MS)]);
-    return came ? performance.now() - startMs : undefined;
+    return came ? sinceMs(startMs) : undefined;
   }
 
   /** A ping of the WebSocket. Resolves to how long its pong took; to undefined when none came, or the socket ended. */
@@ -140,7 +140,7 @@ export class EdgeSocket implements Transport {
     this.#ws.ping();
     const came = await Promise.race([promise, this.closed.then(() => false), after(withinMs)]);
     this.#ws.off("pong", heard);
-    return came ? performance.now() - startMs : undefined;
+    return came ? sinceMs(startMs) : undefined;
   }
 
   get full(): boolean {

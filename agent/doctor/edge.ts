@@ -42,7 +42,7 @@ async function look(scene: Scene): Promise<Finding> {
 /** The edge has answered, with a refusal. */
 function ours(scene: Scene, { status, ms }: Answered, code: string): Finding {
   const data = { status, code, answerMs: ms };
-  scene.found.software = "a Sluice edge";
+  scene.found.software = "the edge";
   if (code === "unauthorized") {
     return ok(
       `a Sluice edge answered in ${shortMs(ms)}; its version is for holders of a good token`,

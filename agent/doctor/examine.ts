@@ -4,7 +4,7 @@
  * It prints nothing: who calls it is told of each check as it begins and ends.
  */
 import { type ExitCode, exits, UsageError } from "../config/usage.ts";
-import { type Check, type CheckName, fail, type Finding, ok, skip } from "./check.ts";
+import { type Check, type CheckName, fail, type Finding, ok, sinceMs, skip } from "./check.ts";
 import { dns } from "./dns.ts";
 import { edge } from "./edge.ts";
 import { idle } from "./idle.ts";
@@ -59,7 +59,7 @@ export async function examine(configure: () => Scene, witness: Witness): Promise
   const startMs = performance.now();
   let scene: Scene | undefined;
   const found = configuration(() => (scene = configure()));
-  const ms = performance.now() - startMs;
+  const ms = sinceMs(startMs);
   const common = { name: "configuration", title: "configuration" } as const;
   add({ ...common, target: scene?.config.service ?? "", finding: found, ms });
   const lost = new Map<CheckName, string>();
@@ -101,7 +101,7 @@ async function one(
   const startMs = performance.now();
   const finding = await check.run(scene).catch(ours);
   if (finding.status === "fail") lost.set(name, title);
-  return { name, title, target, finding, ms: performance.now() - startMs };
+  return { name, title, target, finding, ms: sinceMs(startMs) };
 }
 
 /** One check that breaks is no reason to leave out the others. */

@@ -1,7 +1,7 @@
 /** Whether a connection over which nothing passes stays: proxies and firewalls cut what they take for dead. */
 import { showMs } from "../config/duration.ts";
 import { IDLE_PING_MS } from "../connection/dial.ts";
-import { type Check, fail, type Finding, ok, shortMs, skip, warn } from "./check.ts";
+import { type Check, fail, type Finding, ok, shortMs, sinceMs, skip, warn } from "./check.ts";
 import type { Closed } from "./edge-socket.ts";
 import { hopName, type Scene } from "./scene.ts";
 
@@ -23,7 +23,7 @@ async function look(scene: Scene): Promise<Finding> {
   const { socket } = found.opening;
   const startMs = performance.now();
   const closed = await Promise.race([socket.closed, after(idleMs)]);
-  const silentMs = performance.now() - startMs;
+  const silentMs = sinceMs(startMs);
   if (closed !== undefined)
     return cut(
       scene,

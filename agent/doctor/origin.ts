@@ -6,7 +6,17 @@ import { type ClientError, faultReason, hasOtherProtocols, isAbsent } from "../o
 import { serverName } from "../origin/origin-tls.ts";
 import { requestTo } from "../origin/streaming.ts";
 import { SOFTWARE } from "../software.ts";
-import { type Check, fail, type Finding, ok, shortMs, skip, warn, WITHIN_MS } from "./check.ts";
+import {
+  type Check,
+  fail,
+  type Finding,
+  ok,
+  shortMs,
+  sinceMs,
+  skip,
+  warn,
+  WITHIN_MS,
+} from "./check.ts";
 import type { Scene } from "./scene.ts";
 
 export const origin: Check = {
@@ -78,7 +88,7 @@ async function overHttp1(
       status,
       version: `HTTP/${httpVersion}`,
       server: headers.server?.toString(),
-      ms: performance.now() - startMs,
+      ms: sinceMs(startMs),
       tls: address.url.protocol === "https:" ? tlsOf(socket as TLSSocket) : undefined,
     });
     request.destroy();
@@ -115,7 +125,7 @@ async function overHttp2(
       status: headers[":status"] ?? 0,
       version: "HTTP/2",
       server: headers.server?.toString(),
-      ms: performance.now() - startMs,
+      ms: sinceMs(startMs),
       tls: secure ? tlsOf(session.socket as TLSSocket) : undefined,
     });
   });

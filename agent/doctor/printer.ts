@@ -91,7 +91,7 @@ export class Printer {
       status,
       details: finding.details,
       action,
-      ms: Math.round(ms * 10) / 10,
+      ms,
       data,
     });
     if (result.because !== undefined) {

@@ -1,7 +1,7 @@
 /** Whether a proxy is used, by which variable, and what it says to CONNECT. */
 import { ProxyUnauthorized, Unreachable } from "../connection/unreachable.ts";
 import { exits } from "../config/usage.ts";
-import { type Check, fail, type Finding, ok, shortMs, skip, WITHIN_MS } from "./check.ts";
+import { type Check, fail, type Finding, ok, shortMs, sinceMs, skip, WITHIN_MS } from "./check.ts";
 import { edgeAddress, type Scene } from "./scene.ts";
 
 export const proxy: Check = {
@@ -20,7 +20,7 @@ async function look(scene: Scene): Promise<Finding> {
   try {
     const socket = await reach.open(AbortSignal.timeout(WITHIN_MS));
     socket.on("error", () => {}).destroy();
-    const ms = performance.now() - startMs;
+    const ms = sinceMs(startMs);
     const login = authorization === undefined ? "" : ", with credentials";
     return ok(`${variable}${login}: CONNECT ${edgeAddress(scene)} took ${shortMs(ms)}`, {
       connectMs: ms,

@@ -55,7 +55,6 @@ export function reportOf(
       protocol: PROTOCOL,
       node: process.versions.node,
       openssl: process.versions.openssl,
-      undici: process.versions["undici"],
       system: `${platform()} ${release()} ${arch()}`,
     },
     environment: Object.fromEntries(surroundings),
@@ -70,7 +69,7 @@ export function reportOf(
       checks: results.map(({ name, target, finding, ms }) => ({
         check: name,
         target,
-        ms: Math.round(ms * 10) / 10,
+        ms,
         ...finding,
       })),
       exit: exitOf(results),

@@ -65,5 +65,5 @@ function jitterOf(samples: readonly number[]): number {
   for (let i = 1; i < samples.length; i++) {
     sum += Math.abs((samples[i] ?? 0) - (samples[i - 1] ?? 0));
   }
-  return samples.length < 2 ? 0 : sum / (samples.length - 1);
+  return samples.length < 2 ? 0 : Math.round((100 * sum) / (samples.length - 1)) / 100;
 }

@@ -30,7 +30,7 @@ export interface Scene {
 export interface Found {
   /** The token, if there is one that can be sent. */
   token: string | undefined;
-  /** Whether the edge that answers is known to be of our protocol's kind, and its name and version. */
+  /** What the edge calls itself. */
   software: string | undefined;
   /** How the upgrade was answered. */
   opening: Opening | undefined;

@@ -1,7 +1,7 @@
 /** A connection to what is connected to first: the edge, or the proxy. */
 import { direct } from "../connection/reach.ts";
 import { type ClientError, faultReason } from "../origin/fault.ts";
-import { type Check, fail, type Finding, ok, shortMs, WITHIN_MS } from "./check.ts";
+import { type Check, fail, type Finding, ok, shortMs, sinceMs, WITHIN_MS } from "./check.ts";
 import { firstHop, hopName, type Scene } from "./scene.ts";
 
 export const tcp: Check = {
@@ -20,7 +20,7 @@ async function look(scene: Scene): Promise<Finding> {
   const startMs = performance.now();
   try {
     const socket = await direct(host, port, AbortSignal.timeout(WITHIN_MS));
-    const ms = performance.now() - startMs;
+    const ms = sinceMs(startMs);
     const { remoteAddress, localAddress } = socket;
     socket.on("error", () => {}).destroy();
     const details = `connected to ${remoteAddress ?? host} in ${shortMs(ms)}`;

@@ -3,7 +3,17 @@ import { X509Certificate } from "node:crypto";
 import { getCACertificates, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
 import { Unreachable } from "../connection/unreachable.ts";
 import { type ClientError, faultReason } from "../origin/fault.ts";
-import { type Check, fail, type Finding, ok, shortMs, skip, warn, WITHIN_MS } from "./check.ts";
+import {
+  type Check,
+  fail,
+  type Finding,
+  ok,
+  shortMs,
+  sinceMs,
+  skip,
+  warn,
+  WITHIN_MS,
+} from "./check.ts";
 import { edgeAddress, type Scene } from "./scene.ts";
 
 const DAY_MS = 86_400_000;
@@ -32,7 +42,7 @@ async function look(scene: Scene): Promise<Finding> {
   const startMs = performance.now();
   try {
     const socket = await trust.secure(() => open(deadline), host, deadline);
-    const ms = performance.now() - startMs;
+    const ms = sinceMs(startMs);
     const finding = trusted(scene, socket, ms);
     socket.on("error", () => {}).destroy();
     return finding;

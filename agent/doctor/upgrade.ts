@@ -60,8 +60,7 @@ function refused(scene: Scene, opening: Opening & { readonly kind: "refused" }):
     return ok("the edge got the upgrade whole, and answered it", data);
   }
   if (code === "upgrade-required") {
-    const details = `426: the edge got no upgrade to ${PROTOCOL}`;
-    // It told its version with HTTP: the same one as ours speaks our protocol.
+    const details = `426: ${scene.found.software ?? "the edge"} got no upgrade to ${PROTOCOL}`;
     const action = `If edge and agent are of one version, ${blame(scene, by)} takes the upgrade out of the request: have it let WebSockets through. Otherwise update the older of them.`;
     return fail(details, action, { exit: exits.version, data });
   }

@@ -328,7 +328,7 @@ describe("the upgrade", () => {
     edge.refusal = { status: 426, fields: { "sluice-error": "upgrade-required" } };
     const found = await diagnose({ edge: edge.url.origin });
     expect(found.of("upgrade")).toMatch(
-      /^fail: 426: the edge got no upgrade .* a proxy or firewall on the way takes the upgrade out/,
+      /^fail: 426: an edge that does not tell its version got no upgrade .* a proxy or firewall on the way takes the upgrade out/,
     );
     expect(found.exit).toBe(5);
   });
@@ -411,6 +411,15 @@ describe("a token", () => {
     );
     expect(found.of("idle")).toBe("skip: authentication failed");
     expect(found.exit).toBe(4);
+  });
+
+  test("that is good at an edge which cannot be measured is said to be good", async () => {
+    const edge = await fakeEdge();
+    edge.refusal = { status: 400, fields: { "sluice-error": "bad-request" } };
+    const found = await diagnose({ edge: edge.url.origin });
+    expect(found.of("authentication")).toMatch(/^warn: the token is good; this edge .* → Update/);
+    expect(found.of("throughput")).toBe("skip: no connection came to be");
+    expect(found.exit).toBe(0);
   });
 
   test("that is missing leaves the way to the edge to be looked at", async () => {

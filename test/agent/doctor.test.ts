@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { authority, certificate } from "../support/certificate.ts";
 import { ConnectProxy } from "../support/connect-proxy.ts";
-import { Program, type ProgramEvent } from "../support/program.ts";
-import { unsigned } from "./diagnose.ts";
+import { Program, type ProgramEvent, root } from "../support/program.ts";
+import { diagnose, unsigned } from "./diagnose.ts";
 import { FakeEdge } from "./fake-edge.ts";
 
 let directory = "";
@@ -107,6 +107,18 @@ test("with --json there is one line a check and a summary, and the table is for 
   });
   expect(program.lines).toEqual([]);
   expect(program.stderr).toContain("[ OK ]");
+});
+
+test("every check has its row in docs/doctor.md", async () => {
+  const program = doctor(["--json"]);
+  await program.exit();
+  const page = await readFile(join(root, "docs/doctor.md"), "utf8");
+  const rows = Array.from(page.matchAll(/^\| ([\w -]+) \|/gm), ([, title = ""]) => title);
+  const diagnosis = await diagnose({ edge: "nowhere" });
+  expect(rows).toEqual(expect.arrayContaining(diagnosis.results.map(({ title }) => title)));
+  for (const event of program.events.slice(0, -1)) {
+    expect(page).toContain(`\`${String(event["check"])}\``);
+  }
 });
 
 describe("what is mistyped", () => {
