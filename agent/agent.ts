@@ -15,7 +15,7 @@ import {
 } from "./config/config.ts";
 import { type AgentCode, isErrorCode } from "./codes.ts";
 import type { Ending } from "./connection/dial.ts";
-import type { AgentEvent, Visitors } from "./events.ts";
+import type { TunnelEvent, Visitors } from "./events.ts";
 import type { Watch } from "./watch.ts";
 import { Origin } from "./origin/origin.ts";
 import { originTls } from "./origin/origin-tls.ts";
@@ -36,7 +36,7 @@ export interface AgentOptions {
   readonly config: ConnectConfig;
   readonly token: string;
   /** Told what happens. */
-  readonly report: (event: AgentEvent) => void;
+  readonly report: (event: TunnelEvent) => void;
   /** Who sees exchanges pass. */
   readonly watch?: Watch;
   /** What answers, where that is not the server at `config.origin`. */
@@ -51,7 +51,7 @@ export interface AgentOrigin extends Replayer {
 export class Agent {
   readonly #config: ConnectConfig;
   readonly #token: string;
-  readonly #report: (event: AgentEvent) => void;
+  readonly #report: (event: TunnelEvent) => void;
   readonly #origin: AgentOrigin;
   readonly #serve: Serve;
   readonly #shards: Shards;

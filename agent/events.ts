@@ -84,5 +84,8 @@ export type AgentEvent =
   | { readonly event: "error"; readonly code: AgentCode; readonly message: string }
   | RequestEvent;
 
-/** What the library's listeners get: all that an agent itself says. */
-export type TunnelEvent = Exclude<AgentEvent, { readonly event: "listening" | "inspector" }>;
+/** What an agent itself tells, and so what the library's listeners get: the others are a command's. */
+export type TunnelEvent = Exclude<
+  AgentEvent,
+  { readonly event: "listening" | "inspector" | "origin" }
+>;

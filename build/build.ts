@@ -5,7 +5,7 @@
  * them. What a checkout bundles when it is needed is bundled here, in the same place relative to the file that asks for it.
  */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bundleWorker } from "../agent/edge-here/worker-bundle.ts";
@@ -23,13 +23,11 @@ execFileSync(
 mkdirSync(join(dist, "edge"));
 await bundleWorker(join(dist, "edge/worker.js"));
 const page = join(root, "agent/inspector/ui");
-if (existsSync(page)) {
-  const built = join(dist, "agent/inspector/ui");
-  mkdirSync(built);
-  writeFileSync(join(built, "app.js"), await buildScript());
-  for (const name of ["index.html", "app.css", "icon.svg"]) {
-    copyFileSync(join(page, name), join(built, name));
-  }
+const built = join(dist, "agent/inspector/ui");
+mkdirSync(built);
+writeFileSync(join(built, "app.js"), await buildScript());
+for (const name of ["index.html", "app.css", "icon.svg"]) {
+  copyFileSync(join(page, name), join(built, name));
 }
 // Which of the runtime's behaviours the Worker was written for.
 copyFileSync(join(root, "wrangler.toml"), join(dist, "wrangler.toml"));

@@ -8,7 +8,7 @@ import { Server as HttpServer } from "node:http";
 import { Agent } from "../agent.ts";
 import { type ConnectConfig, publicUrl } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
-import type { AgentEvent } from "../events.ts";
+import type { TunnelEvent } from "../events.ts";
 import { type Handler, HandlerOrigin } from "../origin/handler.ts";
 import { PrivateServer } from "../origin/private-server.ts";
 import { ConnectError } from "./errors.ts";
@@ -26,9 +26,7 @@ export async function connect(options: ConnectOptions): Promise<Tunnel> {
   signal?.throwIfAborted();
   const listeners = new Listeners();
   if (onEvent !== undefined) listeners.add(onEvent);
-  const { agent, ended, url } = await start(options, (event) => {
-    if (event.event !== "listening" && event.event !== "inspector") listeners.tell(event);
-  });
+  const { agent, ended, url } = await start(options, (event) => listeners.tell(event));
   const stop = (): void => agent.stop();
   signal?.addEventListener("abort", stop);
   // It may have been aborted while the way to the origin was made.
@@ -53,7 +51,7 @@ interface Started {
 /** @throws ConnectError */
 async function start(
   options: ConnectOptions,
-  report: (event: AgentEvent) => void,
+  report: (event: TunnelEvent) => void,
 ): Promise<Started> {
   let between: PrivateServer | undefined;
   try {

@@ -147,11 +147,36 @@ describe("with an edge", () => {
     expect(program.stderr).toBe("");
   });
 
-  test("the command connects", async () => {
+  test("a program whose token is refused can say why, and ends by itself", async () => {
+    writeFileSync(
+      join(project, "refused.js"),
+      `import { connect } from "sluice";
+import { createServer } from "node:http";
+const { EDGE: edge, TOKEN: token } = process.env;
+const refused = connect({ edge, service: "another", token, origin: createServer() });
+refused.catch(({ code, message }) => console.log(code, message));
+`,
+    );
+    const env = { EDGE: edge.url, TOKEN: await edge.token({ service: "shop" }) };
+    const program = Program.start(process.execPath, ["refused.js"], { cwd: project, env });
+    await program.line(/^unauthorized The edge refused the token: it is for the service "shop"/);
+    expect(await program.exit()).toEqual({ code: 0, signal: null });
+    expect(program.stderr).toBe("");
+  });
+
+  test("the command connects, and has the page that shows exchanges", async () => {
     const { port } = shop.address() as AddressInfo;
     const token = await edge.token({ service: "shop" });
     const flags = ["--edge", edge.url, "--service", "shop", "--port", String(port), "--json"];
-    const program = agent(["connect", ...flags], { AGENT_TOKEN: token });
+    const page = ["--inspect-port", "0"];
+    const program = agent(["connect", ...flags, ...page], { AGENT_TOKEN: token });
+    const inspector = new URL(String((await program.event("inspector"))["url"]));
+    const entered = await fetch(inspector, { redirect: "manual" });
+    const [cookie = ""] = entered.headers.getSetCookie();
+    for (const path of ["/", "/app.js", "/app.css", "/icon.svg"]) {
+      const file = await fetch(new URL(path, inspector), { headers: { cookie } });
+      expect([path, file.status]).toEqual([path, 200]);
+    }
     const { url } = await program.event("connected");
     expect(await (await fetch(`${String(url)}x`)).text()).toBe("shop: /x");
     program.kill();
@@ -235,7 +260,8 @@ describe("docs/library.md", () => {
   test("names every event", () => {
     const source = readFileSync(join(root, "agent/events.ts"), "utf8");
     const events = Array.from(source.matchAll(/readonly event: "(\w+)"/g), ([, name]) => name);
-    const named = new Set(events.filter((name) => !/^(?:listening|inspector)$/.test(name ?? "")));
+    const ofCommands = /TunnelEvent = Exclude<([^]*?)>;/.exec(source)?.[1] ?? "";
+    const named = new Set(events.filter((name) => !ofCommands.includes(`"${name}"`)));
     const line = /^The lines of `agent connect --json`[^]*?\n\n/m.exec(docs)?.[0] ?? "";
     const told = Array.from(line.matchAll(/`(\w+)`/g), ([, name]) => name);
     expect(new Set(told)).toEqual(named);
