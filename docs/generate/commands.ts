@@ -46,7 +46,7 @@ const events: readonly (readonly [name: string, fields: string, when: string])[]
   ["draining", "inFlight, graceMs", "it was asked to end, and finishes what is in flight"],
   [
     "request",
-    "method, path, status, ms, bytesIn, bytesOut, outcome, reason?",
+    "id, method, path, status, ms, bytesIn, bytesOut, outcome, reason?",
     "a request has ended; `outcome` is `ok` or a [code](errors.md)",
   ],
   ["warning", "code, message", "something is allowed and dangerous"],

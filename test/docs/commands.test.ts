@@ -17,7 +17,8 @@ const { scripts } = JSON.parse(read("package.json")) as PackageJson;
 const others = new Set(
   (
     "cat cd chmod chown cp curl docker echo export git install journalctl kill ln mkdir mv openssl perf printf privoxy " +
-    "px python3 rm sleep sudo systemctl systemd-analyze tail useradd caddy nginx apt apt-get podman head jq"
+    "px python3 rm sleep sudo systemctl systemd-analyze tail useradd caddy nginx apt apt-get podman head jq " +
+    "grep wc umask install docker-compose tee"
   ).split(" "),
 );
 
@@ -26,6 +27,7 @@ const wrangler = [
   "deploy",
   "dev",
   "login",
+  "secret bulk",
   "secret put",
   "secret delete",
   "secret list",
@@ -58,6 +60,8 @@ function commandsOf(text: string): string[] {
         command
           .replaceAll(/\s\d?[<>]{1,2}&?\s*\S+/g, " ")
           .replace(/&\s*$/, "")
+          .trim()
+          .replace(/^\((.*)$|^(.*)\)$/, "$1$2")
           .trim(),
       )
       .filter((command) => command !== "")
