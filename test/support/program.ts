@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { SOON_MS, Watch } from "./until.ts";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
-const node = fileURLToPath(new URL("../../node_modules/.bin/node", import.meta.url));
+export const node = fileURLToPath(new URL("../../node_modules/.bin/node", import.meta.url));
 const holder = fileURLToPath(new URL("hold-socket.ts", import.meta.url));
 const cli = fileURLToPath(new URL("../../agent/cli.ts", import.meta.url));
 
