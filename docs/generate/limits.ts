@@ -243,6 +243,12 @@ const sections: readonly (readonly [title: string, rows: Rows])[] = [
         "503 `shutting-down`, or a cut answer",
         "`agent connect --grace`",
       ],
+      [
+        "how long `agent edge` that is asked to end finishes",
+        time(defaults.edge.drainMs),
+        "what is left is cut",
+        "`agent edge --drain`",
+      ],
     ],
   ],
   [
