@@ -57,7 +57,8 @@ export function quote(text: string): string {
 function octal(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) {
-    const plain = byte >= 0x20 && byte < 0x7f && byte !== 0x25 && byte !== 0x5c && byte !== 0x27;
+    // Also a minus: at the beginning it would be an option.
+    const plain = byte >= 0x20 && byte < 0x7f && !"%\\'-".includes(String.fromCharCode(byte));
     text += plain ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, "0")}`;
   }
   return text;

@@ -82,7 +82,9 @@ export class Routes {
     const { door } = this.#options;
     const refusal = door.misplaced(request);
     if (refusal !== undefined) throw new Failed(refusal.status, refusal.says);
-    const url = new URL(request.url ?? "/", "http://inspector");
+    const target = `http://inspector${request.url ?? "/"}`;
+    if (!URL.canParse(target)) throw new Failed(400, "This is no address.");
+    const url = new URL(target);
     const given = url.searchParams.get("t");
     if (url.pathname === "/" && given !== null && door.knows(given)) {
       // Out of the address line, and so out of the history.

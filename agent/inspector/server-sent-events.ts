@@ -5,6 +5,7 @@ import { MOST_TEXT_BYTES, type Said } from "./message-log.ts";
 export class ServerSentEvents {
   readonly #lines = new Lines({ mostBytes: MOST_TEXT_BYTES + 16, byCr: true });
   #data: string[] = [];
+  #dataLines = 0;
   #dataChars = 0;
   #bytes = 0;
   #cut = false;
@@ -32,8 +33,9 @@ export class ServerSentEvents {
     if (name === "data") {
       const room = MOST_TEXT_BYTES - this.#dataChars;
       this.#bytes += Math.max(0, length - (line.length - value.length));
-      this.#cut ||= cut || value.length > room;
-      if (room > 0 || value === "") this.#data.push(value.slice(0, Math.max(0, room)));
+      this.#cut ||= cut || value.length > room || room <= 0;
+      if (room > 0) this.#data.push(value.slice(0, room));
+      this.#dataLines++;
       this.#dataChars += value.length + 1;
     } else if (name === "event") this.#type = value.slice(0, 200);
     else if (name === "id" && !value.includes("\0")) this.#id = value.slice(0, 200);
@@ -44,13 +46,14 @@ export class ServerSentEvents {
       const label = [this.#type || "message", this.#id === "" ? "" : `#${this.#id}`];
       said({
         kind: "event",
-        bytes: this.#bytes + this.#data.length - 1,
+        bytes: this.#bytes + this.#dataLines - 1,
         text: this.#data.join("\n"),
         cut: this.#cut,
         label: label.join(" ").trim(),
       });
     }
     this.#data = [];
+    this.#dataLines = 0;
     this.#dataChars = 0;
     this.#bytes = 0;
     this.#cut = false;

@@ -4,6 +4,7 @@
 import { Origin, type OriginOptions } from "../../agent/origin/origin.ts";
 import type { RequestEvent } from "../../agent/events.ts";
 import { Serve } from "../../agent/serve.ts";
+import type { Watch as ExchangeWatcher } from "../../agent/watch.ts";
 import type { Exchange } from "../../codec/exchange.ts";
 import type { RequestHead } from "../../codec/frame.ts";
 import { Watch } from "../support/until.ts";
@@ -17,7 +18,7 @@ export class TunnelEnd {
   readonly #watch: Watch;
   #pair: Pair | undefined;
 
-  private constructor(origin: Origin, concurrency: number) {
+  private constructor(origin: Origin, concurrency: number, watch: ExchangeWatcher | undefined) {
     this.origin = origin;
     this.#watch = new Watch();
     this.serve = new Serve({
@@ -27,10 +28,16 @@ export class TunnelEnd {
         this.finished.push(request);
         this.#watch.changed();
       },
+      ...(watch === undefined ? {} : { watch }),
     });
   }
 
-  static async to(port: number, options: Partial<OriginOptions> = {}): Promise<TunnelEnd> {
+  /** @param watch who sees its exchanges pass */
+  static async to(
+    port: number,
+    options: Partial<OriginOptions> = {},
+    watch?: ExchangeWatcher,
+  ): Promise<TunnelEnd> {
     const url = new URL(`http://localhost:${port}`);
     const concurrency = options.concurrency ?? 8;
     const origin = new Origin({
@@ -43,7 +50,7 @@ export class TunnelEnd {
       timeoutMs: 10_000,
       ...options,
     });
-    const end = new TunnelEnd(origin, concurrency);
+    const end = new TunnelEnd(origin, concurrency, watch);
     end.#pair = await Pair.join((exchange) => end.serve.accept(exchange));
     return end;
   }

@@ -2,33 +2,15 @@
  * A real Chromium: event streams, a film that is jumped into, a large download read as a stream, and a Vite dev server
  * whose change arrives without a reload. Skipped, with the reason, where there is no Chromium.
  */
-import { accessSync, constants } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { createServer as createVite } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { chromiumPath } from "./chromium.ts";
 import { agrees, listen, type Tunnelled, useWays } from "./ways.ts";
-
-const names = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
-const executablePath = (process.env["PATH"] ?? "")
-  .split(delimiter)
-  .flatMap((folder) => names.map((name) => join(folder, name)))
-  .find((file) => {
-    try {
-      accessSync(file, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-if (executablePath === undefined) {
-  process.stderr.write(
-    "a browser is skipped: none of these is installed: " + `${names.join(", ")}\n`,
-  );
-}
 
 const DOWNLOAD_BYTES = 32 * 1024 * 1024;
 const FILM_SECONDS = 120;
@@ -53,11 +35,11 @@ function wav(): Buffer {
   return Buffer.concat([head, Buffer.alloc(bytes, 128)]);
 }
 
-describe.skipIf(executablePath === undefined)("Chromium", () => {
+describe.skipIf(chromiumPath === undefined)("Chromium", () => {
   let browser: Browser;
   beforeAll(async () => {
     browser = await chromium.launch({
-      ...(executablePath === undefined ? {} : { executablePath }),
+      ...(chromiumPath === undefined ? {} : { executablePath: chromiumPath }),
       args: ["--no-sandbox", "--host-resolver-rules=MAP *.localhost 127.0.0.1"],
     });
   }, 60_000);

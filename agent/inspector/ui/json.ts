@@ -132,7 +132,7 @@ export function prettyJson(text: string): Pretty {
     const ends =
       rest === "" ||
       /^"(?:[^"\\]|\\.)*\\?$/s.test(rest) ||
-      /^(?:t|tr|tru|f|fa|fal|fals|n|nu|nul|-)$/.test(rest);
+      /^(?:t|tr|tru|f|fa|fal|fals|n|nu|nul|-|\.|[eE][+-]?)$/.test(rest);
     const column = (before.at(-1)?.length ?? 0) + 1;
     return { lines, fault: { at, line: before.length, column, says: error.message, ends } };
   }

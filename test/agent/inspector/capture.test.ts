@@ -1,0 +1,165 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Capture } from "../../../agent/inspector/capture.ts";
+import { MOST_BODY_BYTES } from "../../../agent/inspector/kept-body.ts";
+import type { Recording } from "../../../agent/inspector/recording.ts";
+import type { ExchangeWatch } from "../../../agent/watch.ts";
+import { answerHead, endWell, opened } from "./seen.ts";
+
+function only(capture: Capture): Recording {
+  const [recording] = capture.newest();
+  if (recording === undefined) throw new Error("nothing was kept");
+  return recording;
+}
+
+test("of a body the beginning is kept, and how long it was is said", () => {
+  const capture = new Capture();
+  const watch = opened(capture.of("shop"));
+  watch.answered?.(answerHead("text/plain"));
+  for (let i = 0; i < 50; i++) watch.sent?.(Buffer.alloc(4096, i));
+  endWell(watch);
+  const { bytes, keptBytes, whole } = only(capture).responseInfo();
+  expect({ bytes, keptBytes, whole }).toEqual({
+    bytes: 50 * 4096,
+    keptBytes: MOST_BODY_BYTES,
+    whole: false,
+  });
+  const expected = Buffer.concat(Array.from({ length: 16 }, (_, i) => Buffer.alloc(4096, i)));
+  expect(only(capture).responseBody.read().equals(expected)).toBe(true);
+});
+
+test("bytes that were lent are copied", () => {
+  const capture = new Capture();
+  const watch = opened(capture.of("shop"), { method: "POST", length: 5 });
+  for (const size of [5, 5000]) {
+    const lent = Buffer.alloc(size, "a");
+    watch.received?.(lent);
+    lent.fill("b");
+  }
+  expect(only(capture).requestBody.read().toString()).toMatch(/^a+$/);
+});
+
+test("a second try at the origin begins its body again", () => {
+  const capture = new Capture();
+  const watch = opened(capture.of("shop"), { method: "POST", length: 3 });
+  watch.received?.(Buffer.from("one"));
+  watch.connected?.();
+  watch.received?.(Buffer.from("one"));
+  expect(only(capture).requestBody.read().toString()).toBe("one");
+  expect(only(capture).requestInfo()).toMatchObject({ bytes: 3, keptBytes: 3, whole: true });
+});
+
+test("the oldest goes first, and what is over before what is under way", () => {
+  const capture = new Capture({ mostExchanges: 3 });
+  const watch = capture.of("shop");
+  const first = opened(watch, { path: "/open" });
+  for (const path of ["/1", "/2", "/3"]) endWell(opened(watch, { path }));
+  expect(capture.newest().map(({ request }) => request.path)).toEqual(["/3", "/2", "/open"]);
+  endWell(first);
+  endWell(opened(watch, { path: "/4" }));
+  expect(capture.newest().map(({ request }) => request.path)).toEqual(["/4", "/3", "/2"]);
+  expect(capture.seen).toBe(5);
+});
+
+test("when memory runs short, streams that are under way lose what was kept of them, and are still counted", () => {
+  const capture = new Capture({ mostBytes: 300_000 });
+  const watch = capture.of("shop");
+  const streams = Array.from({ length: 8 }, () => {
+    const stream = opened(watch);
+    stream.answered?.(answerHead("video/mp4"));
+    stream.sent?.(Buffer.alloc(60_000));
+    return stream;
+  });
+  expect(capture.bytes).toBeLessThanOrEqual(300_000);
+  expect(capture.size).toBe(8);
+  const oldest = capture.newest().at(-1);
+  expect(oldest).toMatchObject({ dropped: true });
+  streams[0]?.sent?.(Buffer.alloc(60_000));
+  expect(oldest?.row().bytesOut).toBe(120_000);
+  expect(oldest?.responseInfo()).toMatchObject({ bytes: 120_000, keptBytes: 0, whole: false });
+  expect(oldest?.stream(0, 0).note).toContain("memory ran short");
+});
+
+test("clearing gives everything back, and streams that go on take nothing more", () => {
+  const capture = new Capture();
+  const watch = opened(capture.of("shop"));
+  watch.answered?.(answerHead("text/event-stream"));
+  watch.sent?.(Buffer.from("data: 1\n\n"));
+  capture.clear();
+  watch.sent?.(Buffer.from("data: 2\n\n"));
+  watch.trailers?.(["a", "b"]);
+  endWell(watch);
+  expect([capture.size, capture.bytes, capture.open]).toEqual([0, 0, 0]);
+});
+
+test("how long the origin was held back is told, also while it is", () => {
+  const capture = new Capture();
+  const watch = opened(capture.of("shop"));
+  watch.answered?.(answerHead("video/mp4"));
+  watch.sent?.(Buffer.alloc(10));
+  watch.sent?.(Buffer.alloc(10));
+  watch.stalled?.();
+  const recording = only(capture);
+  expect(recording.row()).toMatchObject({ stalled: true, phase: "answering" });
+  const until = performance.now() + 3;
+  while (performance.now() < until);
+  const flow = recording.stream(0, 0).flow;
+  expect(flow?.stalledMs.reduce((sum, ms) => sum + ms, 0)).toBeGreaterThanOrEqual(2.9);
+  watch.resumed?.();
+  expect(recording.timing()).toMatchObject({ stalls: 1 });
+  expect(recording.timing().stalledMs).toBeGreaterThanOrEqual(2.9);
+  expect(recording.row().stalled).toBe(false);
+});
+
+test("nobody is told of changes while nobody looks, and everybody who does", () => {
+  const capture = new Capture();
+  const watch = capture.of("shop");
+  endWell(opened(watch));
+  const told: number[] = [];
+  capture.onChange = ({ id }) => told.push(id);
+  endWell(opened(watch));
+  expect(new Set(told)).toEqual(new Set([2]));
+});
+
+type Step = readonly [stream: number, what: "open" | "sent" | "received" | "end", bytes: number];
+
+describe("whatever passes", () => {
+  const step = fc.tuple(
+    fc.nat(15),
+    fc.constantFrom("open" as const, "sent" as const, "received" as const, "end" as const),
+    fc.nat(70_000),
+  );
+  const types = ["text/plain", "text/event-stream", "application/x-ndjson"];
+
+  test("memory and count stay within their bounds, and nothing is leaked", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), (steps: readonly Step[]) => {
+        const mostBytes = 400_000;
+        const capture = new Capture({ mostExchanges: 10, mostBytes });
+        const watch = capture.of("shop");
+        const open = new Map<number, ExchangeWatch>();
+        for (const [stream, what, bytes] of steps) {
+          const one = open.get(stream);
+          if (what === "open" && one === undefined) {
+            const fresh = opened(watch, { method: "POST", headers: ["x", "y".repeat(bytes / 10)] });
+            fresh.answered?.(answerHead(types[stream % 3] ?? ""));
+            open.set(stream, fresh);
+          } else if (what === "sent") one?.sent?.(Buffer.alloc(bytes, "data: tea\n\n"));
+          else if (what === "received") one?.received?.(Buffer.alloc(bytes, 7));
+          else if (what === "end" && one !== undefined) {
+            endWell(one);
+            open.delete(stream);
+          }
+          const kept = capture.newest();
+          expect(kept.length).toBeLessThanOrEqual(10);
+          expect(capture.bytes).toBeLessThanOrEqual(mostBytes);
+          expect(kept.reduce((sum, each) => sum + each.bytes, 0)).toBe(capture.bytes);
+        }
+        expect(capture.open).toBe(open.size);
+        capture.clear();
+        expect(capture.bytes).toBe(0);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

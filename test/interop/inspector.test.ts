@@ -1,0 +1,241 @@
+/**
+ * The inspector as a person sees it, in a real Chromium: requests that appear by themselves, streams that count up, keys,
+ * filter, secrets, replay. With SCREENSHOTS=<folder> it leaves pictures there, to be looked at.
+ */
+import { createServer } from "node:http";
+import { get } from "node:http";
+import { join } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
+import { chromiumPath } from "./chromium.ts";
+import { listen, useWays } from "./ways.ts";
+
+const folder = process.env["SCREENSHOTS"];
+const PNG = Buffer.from("89504e470d0a1a0a0000000d4948445200000001", "hex");
+const CHUNK = Buffer.alloc(64 * 1024, "tea ");
+
+const products = {
+  page: 2,
+  total: 1284,
+  products: [
+    { id: 1042, name: "Darjeeling First Flush", price: 24.5, tags: ["black", "loose"], stock: 18 },
+    { id: 1043, name: "Sencha Uji", price: 19.0, tags: ["green"], stock: 0, note: null },
+    { id: 1044, name: "Milky Oolong", price: 31.25, tags: ["oolong", "organic"], stock: 7 },
+  ],
+};
+
+/** A shop with a bit of everything. */
+function shop() {
+  const server = createServer((request, response) => {
+    const { url = "/", method = "GET" } = request;
+    const path = url.split("?")[0];
+    if (path === "/products") {
+      response.setHeader("Content-Type", "application/json; charset=utf-8");
+      response.setHeader("Set-Cookie", "basket=7f3a; Path=/; HttpOnly");
+      response.end(JSON.stringify(products));
+    } else if (path === "/orders" && method === "POST") {
+      let body = "";
+      request.on("data", (chunk) => (body += String(chunk)));
+      request.on("end", () => {
+        setTimeout(() => {
+          response.writeHead(201, { "content-type": "application/json", location: "/orders/77" });
+          response.end(JSON.stringify({ id: 77, got: JSON.parse(body) as unknown }));
+        }, 80);
+      });
+    } else if (path === "/wrong.json") {
+      response.setHeader("content-type", "application/json");
+      response.end('{"a": 1,\n "b": [1, 2,, 3]}');
+    } else if (path === "/page") {
+      response.setHeader("content-type", "text/html");
+      response.end("<script>document.title='owned'</script><h1>tea</h1>");
+    } else if (path === "/logo.png") {
+      response.setHeader("content-type", "image/png");
+      response.end(PNG);
+    } else if (path === "/old") {
+      response.writeHead(302, { location: "/products" }).end();
+    } else if (path === "/broken") {
+      response.writeHead(500, { "content-type": "text/plain" }).end("out of tea\n");
+    } else if (path === "/dies") {
+      response.writeHead(200, { "content-length": 1000 });
+      response.write("half");
+      setTimeout(() => response.destroy(), 20);
+    } else if (path === "/prices") {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      let n = 0;
+      const timer = setInterval(() => {
+        n++;
+        const price = (24 + Math.sin(n / 3)).toFixed(2);
+        if (n % 9 === 0) response.write(": still here\n\n");
+        response.write(
+          `event: price\nid: ${n}\ndata: {"sku":${1042 + (n % 3)},"price":${price},"at":${n * 120}}\n\n`,
+        );
+      }, 120);
+      response.on("close", () => clearInterval(timer));
+    } else if (path === "/export") {
+      response.writeHead(200, { "content-type": "application/x-ndjson" });
+      for (let n = 1; n <= 40; n++) response.write(`{"row":${n},"name":"tea ${n}"}\n`);
+      response.end();
+    } else if (path === "/film.mp4") {
+      response.writeHead(200, { "content-type": "video/mp4", "content-length": 1e12 });
+      const pour = (): void => {
+        while (!response.destroyed && response.write(CHUNK));
+        response.once("drain", pour);
+      };
+      pour();
+    } else response.writeHead(404, { "content-type": "text/plain" }).end("no such tea\n");
+  });
+  const sockets = new WebSocketServer({ server, path: "/chat" });
+  sockets.on("connection", (socket) => {
+    socket.send(JSON.stringify({ hello: "tea room", online: 3 }));
+    socket.on("message", (data: Buffer, binary) => {
+      if (binary) socket.send(data);
+      else socket.send(JSON.stringify({ said: data.toString(), n: data.length }));
+      if (data.toString() === "bye") socket.close(1000, "closing time");
+    });
+  });
+  return server;
+}
+
+describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
+  const ways = useWays(async () => listen(shop()), ["--inspect-port", "0"]);
+  const leave: (() => void)[] = [];
+  let browser: Browser;
+  let url = "";
+
+  beforeAll(async () => {
+    browser = await chromium.launch({
+      ...(chromiumPath === undefined ? {} : { executablePath: chromiumPath }),
+      args: ["--no-sandbox"],
+    });
+    url = String((await ways.agent.event("inspector"))["url"]);
+  }, 60_000);
+  afterAll(async () => {
+    for (const each of leave) each();
+    await browser.close();
+  });
+
+  async function open(options: { dark?: boolean; narrow?: boolean } = {}): Promise<Page> {
+    const page = await browser.newPage({
+      viewport: options.narrow ? { width: 400, height: 760 } : { width: 1180, height: 720 },
+      colorScheme: options.dark ? "dark" : "light",
+    });
+    page.on("pageerror", (error) => {
+      throw error;
+    });
+    await page.goto(url);
+    return page;
+  }
+
+  const ask = (path: string, init?: RequestInit): Promise<Response> =>
+    fetch(`${ways.prefix}${path}`, { redirect: "manual", ...init });
+
+  /** Reads so much of an answer, and then no more. */
+  function stall(path: string, afterBytes: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const request = get(`${ways.prefix}${path}`, (response) => {
+        let bytes = 0;
+        response.on("data", (chunk: Buffer) => {
+          bytes += chunk.length;
+          if (bytes < afterBytes) return;
+          response.pause();
+          resolve();
+        });
+      }).on("error", reject);
+      leave.push(() =>
+        request
+          .off("error", reject)
+          .on("error", () => {})
+          .destroy(),
+      );
+    });
+  }
+
+  async function busy(): Promise<void> {
+    await ask("/logo.png");
+    await ask("/old");
+    await ask("/nothing");
+    await ask("/broken");
+    await ask("/dies")
+      .then((response) => response.text())
+      .catch(() => {});
+    await ask("/export").then((response) => response.text());
+    await ask("/page");
+    await ask("/wrong.json");
+    const abort = new AbortController();
+    const events = await ask("/prices?currency=EUR", { signal: abort.signal });
+    leave.push(() => abort.abort());
+    void events.text().catch(() => {});
+    await stall("/film.mp4", 3_000_000);
+    const socket = new WebSocket(`${ways.prefix.replace("http", "ws")}/chat?room=tea`);
+    leave.push(() => socket.terminate());
+    await new Promise((resolve) => socket.once("open", resolve));
+    socket.send('{"type":"join","name":"ada"}');
+    socket.send(Buffer.from([1, 2, 3, 254, 255]));
+    socket.ping();
+    socket.send("a cup of darjeeling, please");
+    await ask("/products?page=2", {
+      headers: { authorization: "Bearer secret-of-ada", cookie: "session=9c1" },
+    });
+    await ask("/orders", {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-api-key": "sk_live_1" },
+      body: JSON.stringify({ sku: 1042, count: 2, gift: true }),
+    });
+  }
+
+  const row = (page: Page, path: string) => page.locator(".list .row", { hasText: path });
+
+  test("shows what comes while one looks, and what is secret only when asked", async () => {
+    const page = await open();
+    await page.getByText("No request yet").waitFor();
+    expect(page.url()).not.toContain("t=");
+    await busy();
+    await row(page, "/orders").waitFor();
+    await row(page, "/film.mp4").getByText("held back").waitFor();
+    await row(page, "/dies").getByText("the origin broke the connection").waitFor();
+
+    await row(page, "/products").click();
+    await page.getByRole("tab", { name: "Headers" }).click();
+    await page.getByText("Set-Cookie").waitFor();
+    expect(await page.content()).not.toContain("secret-of-ada");
+    await page.getByRole("button", { name: "Reveal secrets" }).click();
+    await page.getByText("Bearer secret-of-ada").waitFor();
+    await page.close();
+  });
+
+  test.skipIf(folder === undefined)("is photographed", async () => {
+    for (const dark of [false, true]) {
+      for (const narrow of [false, true]) {
+        const page = await open({ dark, narrow });
+        const name = `${narrow ? "narrow" : "wide"}-${dark ? "dark" : "light"}`;
+        const shoot = async (what: string): Promise<void> => {
+          await page.screenshot({ path: join(folder ?? "", `${what}-${name}.png`) });
+        };
+        await row(page, "/orders").waitFor();
+        await shoot("list");
+        const visit = async (path: string, tab: string, what: string): Promise<void> => {
+          if (narrow) await page.keyboard.press("Escape");
+          await row(page, path).first().click();
+          await page.getByRole("tab", { name: tab }).click();
+          await page.waitForTimeout(400);
+          await shoot(what);
+        };
+        await visit("/prices", "Stream", "events");
+        await page.locator(".messages .line").nth(3).click();
+        await shoot("event");
+        await visit("/film.mp4", "Stream", "film");
+        await visit("/film.mp4", "Overview", "overview");
+        await visit("/chat", "Stream", "chat");
+        await visit("/products", "Headers", "headers");
+        await visit("/products", "Body", "body");
+        await visit("/wrong.json", "Body", "wrong");
+        await visit("/orders", "Replay", "replay");
+        await page.getByRole("button", { name: "Status" }).click();
+        await page.getByText("Configuration").waitFor();
+        await shoot("status");
+        await page.close();
+      }
+    }
+  });
+});
