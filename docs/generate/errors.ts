@@ -115,9 +115,10 @@ const ofTheTable: Record<ErrorCode, Advice> = {
     next: "Update the older of edge and agent. If both are of one version, a proxy on the way takes the upgrade to a WebSocket out of the request: [company networks](company-networks.md). A browser that opens `/websocket/…` gets this too: visitors go to `/send/…`.",
   },
   replaced: {
+    visitor: "nothing: what was in flight is finished",
     agent:
-      "`another agent has taken over with --replace`, then it drains and ends with 0; or `error: Another connection with this agent's identity took its place`, exit code 1",
-    next: "Nothing after `--replace`. For an identity that was taken: two copies of one process, as after restoring a snapshot of a virtual machine: end one.",
+      "`another agent has taken over with --replace`; it finishes what it has and ends with 0. With exit code 1 it is `error: Another connection with this agent's identity took its place`",
+    next: "Nothing: the other agent serves. If you did not start one look who holds a token for this service.",
   },
   "shutting-down": {
     agent: "the end of the agent, after its grace or a second signal",
