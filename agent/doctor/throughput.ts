@@ -36,10 +36,35 @@ export const throughput: Check = {
   run: look,
 };
 
-/** How much passed in which time. */
+/** How much passed in which time, and how fast once it was under way. */
 interface Amount {
   readonly bytes: number;
   readonly ms: number;
+  /** In the latter half of that time: in the first one windows grow on a long path, TCP's and ours. */
+  readonly bitsPerSecond: number;
+}
+
+/** Bytes as they pass. */
+class Meter {
+  readonly #startMs = performance.now();
+  readonly #marks: { readonly ms: number; readonly bytes: number }[] = [];
+
+  /** So many have passed by now. */
+  mark(bytes: number): void {
+    this.#marks.push({ ms: this.ms, bytes });
+  }
+
+  get ms(): number {
+    return sinceMs(this.#startMs);
+  }
+
+  /** All have passed. */
+  amount(bytes: number): Amount {
+    const { ms } = this;
+    const half = this.#marks.findLast((mark) => mark.ms <= ms / 2) ?? { ms: 0, bytes: 0 };
+    const bitsPerSecond = Math.round(((bytes - half.bytes) * 8000) / Math.max(ms - half.ms, 0.1));
+    return { bytes, ms, bitsPerSecond };
+  }
 }
 
 /** Why it could not be measured. */
@@ -58,11 +83,8 @@ async function look(scene: Scene): Promise<Finding> {
 
 function judged(up: Amount, down: Amount): Finding {
   const details = `up ${shown(up)} (what visitors download), down ${shown(down)}`;
-  const data = {
-    up: { ...up, bitsPerSecond: bits(up) },
-    down: { ...down, bitsPerSecond: bits(down) },
-  };
-  if (Math.min(bits(up), bits(down)) >= SLOW_BITS) return ok(details, data);
+  const data = { up, down };
+  if (Math.min(up.bitsPerSecond, down.bitsPerSecond) >= SLOW_BITS) return ok(details, data);
   const action = "The line is slow, or busy with something else: all visitors share it.";
   return warn(details, action, data);
 }
@@ -70,40 +92,44 @@ function judged(up: Amount, down: Amount): Finding {
 /** Bytes to the edge. It answers when it has read all of them. */
 async function measureUp(scene: Scene, socket: EdgeSocket): Promise<Amount> {
   const chunk = randomBytes(CHUNK);
+  let meter = new Meter();
   let bytes = 0;
-  let startMs = 0;
   const { received, whole } = await probe(scene, socket, 0, async (exchange) => {
     const { outgoing } = exchange;
-    startMs = performance.now();
+    meter = new Meter();
     exchange.respond({ status: 200, reason: "OK", headers: [], length: "unknown" });
-    while (bytes < MOST_BYTES && sinceMs(startMs) < MOST_MS) {
+    while (bytes < MOST_BYTES && meter.ms < MOST_MS) {
       bytes += chunk.length;
       if (!outgoing.write(chunk)) await outgoing.ready();
+      meter.mark(bytes - outgoing.queuedBytes);
     }
     outgoing.end();
   });
-  const ms = sinceMs(startMs);
   if (!whole || received !== bytes) throw new Unmeasured("bytes were lost on the way");
-  return { bytes, ms };
+  return meter.amount(bytes);
 }
 
 /** Bytes from the edge, from the first that comes. */
 async function measureDown(scene: Scene, socket: EdgeSocket): Promise<Amount> {
-  let bytes = 0;
-  let startMs = 0;
-  let ms = 0;
+  let amount: Amount | undefined;
   await probe(scene, socket, MOST_BYTES, async (exchange) => {
+    let meter: Meter | undefined;
+    let bytes = 0;
     for await (const part of exchange.incoming) {
-      if (startMs === 0) startMs = performance.now();
-      else bytes += part.length;
-      ms = sinceMs(startMs);
-      if (ms >= MOST_MS) break;
+      if (meter === undefined) {
+        meter = new Meter();
+        continue;
+      }
+      bytes += part.length;
+      meter.mark(bytes);
+      if (meter.ms >= MOST_MS) break;
     }
+    amount = meter?.amount(bytes);
     exchange.respond({ status: 200, reason: "OK", headers: [], length: "none" });
     exchange.incoming.decline();
   });
-  if (bytes === 0) throw new Unmeasured("no bytes came");
-  return { bytes, ms };
+  if (amount === undefined) throw new Unmeasured("no bytes came");
+  return amount;
 }
 
 /** Has the edge send a request with so many bytes to `socket`, and returns what it says of the answer's body. */
@@ -132,12 +158,7 @@ async function probe(
   }
 }
 
-function bits({ bytes, ms }: Amount): number {
-  return Math.round((bytes * 8 * 1000) / Math.max(ms, 0.1));
-}
-
-function shown(amount: Amount): string {
-  const mega = bits(amount) / 1e6;
-  const rate = mega < 10 ? mega.toFixed(1) : Math.round(mega).toString();
-  return `${rate} Mbit/s`;
+function shown({ bitsPerSecond }: Amount): string {
+  const mega = bitsPerSecond / 1e6;
+  return `${mega.toFixed(mega < 1 ? 2 : mega < 10 ? 1 : 0)} Mbit/s`;
 }
