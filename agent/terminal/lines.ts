@@ -65,7 +65,7 @@ export function requestLines(event: RequestEvent, atMs: number, columns: number)
     : [[`${method.padEnd(4)} `]];
   const room = columns - spans(before) - spans(after);
   const path = shown(event.path);
-  const most = Number.isFinite(columns) ? Math.max(8, room) : UNLIMITED_PATH;
+  const most = Number.isFinite(columns) ? Math.max(4, room) : UNLIMITED_PATH;
   const padded = Number.isFinite(columns) ? Math.min(PATH_COLUMNS, most) : 28;
   const fitted = cut(path, most);
   const line: Span[] = [
@@ -75,7 +75,9 @@ export function requestLines(event: RequestEvent, atMs: number, columns: number)
   ];
   const why = failure(event);
   if (why === undefined) return [line];
-  if (spans(line) + 2 + widthOf(why) <= columns) return [[...line, ["  "], [why, "red"]]];
+  // As often as it happened may come behind it.
+  if (spans(line) + 2 + widthOf(why) + " (x1234)".length <= columns)
+    return [[...line, ["  "], [why, "red"]]];
   return [line, [[" ".repeat(withClock ? 10 : 5)], [why, "red"]]];
 }
 
