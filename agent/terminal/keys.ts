@@ -42,8 +42,9 @@ export class Keys {
 
   #read(text: string): void {
     for (const key of text) this.#signal(key);
-    // More than one character at once was pasted, or is an arrow key: not meant for us.
-    if (text.length === 1) this.#options.press(text);
+    // Several characters at once were pasted, or are an arrow key: not meant for us. A key that is held down is.
+    const [key = ""] = text;
+    if (text === key.repeat(text.length)) this.#options.press(key);
   }
 
   #signal(key: string): void {
