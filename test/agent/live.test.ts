@@ -43,6 +43,7 @@ const connected: AgentEvent = {
 
 const request: RequestEvent = {
   event: "request",
+  id: "r-1",
   method: "GET",
   path: "/products?page=2",
   status: 200,
