@@ -66,8 +66,9 @@ async function start(
     return { agent, ended: run(agent, between), url: publicUrl(config) };
   } catch (error) {
     await between?.close();
-    if (error instanceof UsageError) throw new ConnectError("usage", error.message);
-    throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    const code = error instanceof UsageError ? "usage" : "failed";
+    throw new ConnectError(code, message, { cause: error });
   }
 }
 
@@ -79,7 +80,9 @@ async function run(
     await agent.run();
     await between?.close();
   } catch (error) {
-    return new ConnectError("internal-error", `Please report it: ${String(error)}`);
+    return new ConnectError("internal-error", `Please report it: ${String(error)}`, {
+      cause: error,
+    });
   }
   const { final } = agent;
   return final && new ConnectError(final.code, final.message);

@@ -6,13 +6,13 @@ import type { AgentCode } from "../codes.ts";
  *
  * The codes that occur: `usage` (an option, or a file or variable that it leads to, must be changed), `unauthorized` (the
  * token), `upgrade-required` (the versions), `proxy-unauthorized` (a proxy on the way wants other credentials), `replaced`
- * (another connection with this one's identity took its place), and `internal-error`.
+ * (another connection with this one's identity took its place), `failed` (something on this machine), and `internal-error`.
  */
 export class ConnectError extends Error {
   readonly code: AgentCode;
 
-  constructor(code: AgentCode, message: string) {
-    super(message);
+  constructor(code: AgentCode, message: string, options?: ErrorOptions) {
+    super(message, options);
     this.name = "ConnectError";
     this.code = code;
   }

@@ -7,11 +7,11 @@
 import { ReadableStream, type UnderlyingByteSource } from "node:stream/web";
 import { TunnelError } from "../../codec/errors.ts";
 import type { Exchange } from "../../codec/exchange.ts";
-import type { RequestHead } from "../../codec/frame.ts";
-import { crossing, isHeaderValue } from "../../codec/headers.ts";
+import type { HeaderList, RequestHead } from "../../codec/frame.ts";
+import { isHeaderValue } from "../../codec/headers.ts";
 import { Answer } from "./answer.ts";
 import { faultReason } from "./fault.ts";
-import { fromWire, toWire } from "./fields.ts";
+import { fromWire, requestFields } from "./fields.ts";
 import { lastValue, prefixOf, relocated } from "./location.ts";
 import type { ExchangeWatch } from "../watch.ts";
 
@@ -36,8 +36,11 @@ export class HandlerOrigin {
     this.#options = options;
   }
 
-  /** Starts one exchange. Call `cancel` of what it returns when nobody waits for the answer any more. */
-  replay(exchange: Exchange, watch?: ExchangeWatch): Answer {
+  /**
+   * Starts one exchange. Call `cancel` of what it returns when nobody waits for the answer any more.
+   * @param own fields that the function gets beside the visitor's
+   */
+  replay(exchange: Exchange, watch?: ExchangeWatch, own: HeaderList = []): Answer {
     const { rewriteLocation, timeoutMs } = this.#options;
     const { headers } = exchange.request;
     const base = baseOf(exchange.request);
@@ -57,14 +60,14 @@ export class HandlerOrigin {
       again: () => undefined,
       watch,
     });
-    void this.#serve(exchange, answer, base);
+    void this.#serve(exchange, answer, base, own);
     return answer;
   }
 
   /** There is nothing to close: whoever has requests under way ends them. */
   async close(): Promise<void> {}
 
-  async #serve(exchange: Exchange, answer: Answer, base: string): Promise<void> {
+  async #serve(exchange: Exchange, answer: Answer, base: string, own: HeaderList): Promise<void> {
     const flow = new HandlerFlow();
     answer.attach(flow);
     answer.connect();
@@ -73,7 +76,7 @@ export class HandlerOrigin {
         answer.fail("origin-invalid", "a function cannot answer a WebSocket; an http.Server can");
         return;
       }
-      const request = requestOf(exchange, answer, flow, base);
+      const request = requestOf(exchange, answer, flow, base, own);
       if (request === undefined) {
         answer.fail("bad-request", `a Request cannot have the method ${exchange.request.method}`);
         return;
@@ -151,19 +154,21 @@ function requestOf(
   answer: Answer,
   flow: HandlerFlow,
   base: string,
+  own: HeaderList,
 ): Request | undefined {
-  const { method, path, headers, length } = exchange.request;
+  const { method, path, length } = exchange.request;
   // `OPTIONS *` is about the server: there is no such URL.
   const target = path.startsWith("/") ? path : `/${path}`;
   if (!URL.canParse(base + target) || /^trac[ek]$/i.test(method)) return undefined;
   const fields = new Headers();
-  const crossed = crossing(headers);
-  for (let i = 0; i + 1 < crossed.length; i += 2) {
-    fields.append(crossed[i] as string, toWire(crossed[i + 1] as string));
+  const flat = requestFields(exchange.request, { host: new URL(base).host, own });
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    fields.append(flat[i] as string, flat[i + 1] as string);
   }
+  if (typeof length === "number") fields.set("content-length", String(length));
   const { signal } = flow;
   // A `Request` with one of these methods has no body, whatever the visitor sent.
-  const bodyless = length === "none" || method === "GET" || method === "HEAD";
+  const bodyless = length === "none" || /^(?:get|head)$/i.test(method);
   if (bodyless) {
     if (length === "none") answer.sent = true;
     return new Request(base + target, { method, headers: fields, signal });

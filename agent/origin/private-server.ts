@@ -57,6 +57,8 @@ export class PrivateServer {
     try {
       listener.listen(path);
       await once(listener, "listening");
+      // A connection that could not be accepted fails at its other end too, which says so.
+      listener.on("error", () => {});
     } catch (error) {
       if (directory !== undefined) await remove(directory);
       throw error;

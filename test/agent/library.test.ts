@@ -302,6 +302,21 @@ describe("an http.Server without a port", () => {
     },
   );
 
+  test("whose socket cannot be made is a failure of this machine, with its cause", async () => {
+    const before = process.env["TMPDIR"];
+    process.env["TMPDIR"] = "/nowhere";
+    try {
+      await expect(connect(options({ origin: serve() }))).rejects.toMatchObject({
+        name: "ConnectError",
+        code: "failed",
+        cause: { code: "ENOENT" },
+      });
+    } finally {
+      if (before === undefined) delete process.env["TMPDIR"];
+      else process.env["TMPDIR"] = before;
+    }
+  });
+
   test("leaves no socket behind when the tunnel cannot be had", async () => {
     const exits = process.listenerCount("exit");
     edge.refusal = { status: 401, fields: { "sluice-error": "unauthorized" }, body: "No." };
