@@ -24,7 +24,10 @@ export default defineConfig({
       {
         test: {
           name: "node",
-          include: ["test/*.test.ts", "test/{codec,agent,bench,docs,simulation}/**/*.test.ts"],
+          include: [
+            "test/*.test.ts",
+            "test/{codec,agent,bench,deploy,docs,simulation}/**/*.test.ts",
+          ],
           pool: "forks",
           testTimeout: 30_000,
         },
