@@ -9,6 +9,7 @@ import { type Examined, reportFile, reportOf } from "../doctor/report.ts";
 import { sceneOf } from "../doctor/scene.ts";
 import { Secrets } from "../doctor/secrets.ts";
 import type { OpenLog } from "../terminal/open-log.ts";
+import { paintFor, plain } from "../terminal/text.ts";
 import { agentToken } from "./agent-token.ts";
 
 /** What most proxies leave alone; enough to meet the worst. */
@@ -26,7 +27,9 @@ export async function doctor(given: GivenValues, { log }: OpenLog): Promise<Exit
   for (const value of Object.values(given)) secrets.addUrl(value?.text ?? "");
   const { stdout, stderr } = process;
   const json = isOn(given["json"]);
-  const printer = new Printer({ json, stdout, stderr, secrets, now: Date.now });
+  const noColour = given["color"] !== undefined && !isOn(given["color"]);
+  const paint = noColour ? plain : paintFor(json ? stderr : stdout);
+  const printer = new Printer({ json, stdout, stderr, secrets, paint, now: Date.now });
   const examined: Examined[] = [];
   const { services, fault } = await servicesToExamine(given);
   for (const values of services) {

@@ -45,6 +45,7 @@ Examples:
   agent edge --port 8787 --secret-file tunnel.secret
   agent token --service shop --secret-file tunnel.secret > shop.token
   agent connect --port 4000 --edge http://127.0.0.1:8787 --service shop --token-file shop.token
+  agent doctor  --port 4000 --edge http://127.0.0.1:8787 --service shop --token-file shop.token
 
 Exit codes: 0 clean, 1 failed, 2 wrong usage, 4 token refused, 5 protocol version refused, 130/143 forced.`,
     );

@@ -1,8 +1,8 @@
 /**
  * The checks as a person reads them, or as lines of JSON. Where there is a terminal, the check under way is shown too.
  */
-import { styleText } from "node:util";
 import type { Sink } from "../terminal/log.ts";
+import { type Paint, shown, type Style } from "../terminal/text.ts";
 import type { Status } from "./check.ts";
 import { exitOf, type Result, summaryOf, type Witness } from "./examine.ts";
 import type { Secrets } from "./secrets.ts";
@@ -12,6 +12,7 @@ export interface PrinterOptions {
   readonly stdout: Sink;
   readonly stderr: Sink;
   readonly secrets: Secrets;
+  readonly paint: Paint;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -19,10 +20,7 @@ export interface PrinterOptions {
 const TITLE_CHARS = 14;
 const TARGET_CHARS = 34;
 
-const signs: Record<
-  Status,
-  { readonly text: string; readonly style: Parameters<typeof styleText>[0] }
-> = {
+const signs: Record<Status, { readonly text: string; readonly style: Style }> = {
   ok: { text: "[ OK ]", style: "green" },
   warn: { text: "[WARN]", style: "yellow" },
   fail: { text: "[FAIL]", style: "red" },
@@ -57,8 +55,7 @@ export class Printer {
     const failed = results
       .filter(({ finding }) => finding.status === "fail")
       .map(({ name }) => name);
-    const { secrets } = this.#options;
-    const message = secrets.hide(summaryOf(results));
+    const message = this.#shown(summaryOf(results));
     this.#json("summary", {
       service,
       ok: count("ok"),
@@ -82,7 +79,6 @@ export class Printer {
 
   #ends(service: string, result: Result): void {
     const { name, title, target, finding, ms } = result;
-    const { secrets } = this.#options;
     const { status, action, data } = finding;
     this.#json("check", {
       service,
@@ -99,10 +95,10 @@ export class Printer {
       return;
     }
     const clear = this.#sink.isTTY === true ? "\r\u001b[2K" : "";
-    this.#tell(`${clear}${this.#row(title, secrets.hide(target), this.#sign(status))}`, result);
+    this.#tell(`${clear}${this.#row(title, this.#shown(target), this.#sign(status))}`, result);
     if (action !== undefined) {
       this.#sink.write(
-        `${" ".repeat(TITLE_CHARS + 1)}${this.#paint("cyan", "→")} ${secrets.hide(action)}\n`,
+        `${" ".repeat(TITLE_CHARS + 1)}${this.#paint("cyan", "→")} ${this.#shown(action)}\n`,
       );
     }
   }
@@ -118,7 +114,7 @@ export class Printer {
   }
 
   #tell(row: string, { finding }: Result): void {
-    const details = this.#options.secrets.hide(finding.details);
+    const details = this.#shown(finding.details);
     const told = finding.status === "skip" ? this.#paint("dim", details) : details;
     this.#sink.write(`${row} ${told}\n`);
   }
@@ -128,8 +124,8 @@ export class Printer {
   }
 
   #row(title: string, target: string, sign: string): string {
-    const shown = target.length > TARGET_CHARS ? `${target.slice(0, TARGET_CHARS - 1)}…` : target;
-    return `${title.padEnd(TITLE_CHARS)} ${shown.padEnd(TARGET_CHARS)} ${sign}`;
+    const fits = target.length > TARGET_CHARS ? `${target.slice(0, TARGET_CHARS - 1)}…` : target;
+    return `${title.padEnd(TITLE_CHARS)} ${fits.padEnd(TARGET_CHARS)} ${sign}`;
   }
 
   #json(event: "check" | "summary", fields: Readonly<Record<string, unknown>>): void {
@@ -137,8 +133,12 @@ export class Printer {
     if (json) stdout.write(`${secrets.stringify({ event, at: now(), ...fields })}\n`);
   }
 
-  #paint(style: Parameters<typeof styleText>[0], text: string): string {
-    if (this.#sink.isTTY !== true) return text;
-    return styleText(style, text, { stream: process.stdout });
+  #paint(style: Style, text: string): string {
+    return this.#options.paint(style, text);
+  }
+
+  /** What others said may hold anything. */
+  #shown(text: string): string {
+    return shown(this.#options.secrets.hide(text));
   }
 }

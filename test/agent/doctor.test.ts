@@ -154,6 +154,16 @@ describe("what is mistyped", () => {
   });
 });
 
+test("what others say reaches no terminal as a control sequence", async () => {
+  edge.refusal = { status: 403, body: "<title>no\u009b31m \u202esockets</title>" };
+  const program = doctor([...to(), "--no-color"]);
+  expect(await program.exit()).toMatchObject({ code: 1 });
+  const text = program.lines.join("\n");
+  expect(text).toContain("answered with 403");
+  // oxlint-disable-next-line no-control-regex -- that is what must not be there
+  expect(text).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/);
+});
+
 test("each service of a configuration file is examined", async () => {
   const file = join(directory, "sluice.json");
   const services = {
