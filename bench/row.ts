@@ -6,7 +6,9 @@
 
 /** What a row belongs to; each has a file of its own. */
 export const subjects = ["codec", "mux", "tunnel", "messages", "memory", "path", "shards"] as const;
-export type Subject = (typeof subjects)[number];
+/** What is measured only when it is asked for, and has no part in the published figures. */
+export const extras = ["inspector"] as const;
+export type Subject = (typeof subjects)[number] | (typeof extras)[number];
 
 /** Ours, what nothing could beat in the same place, or somebody else's. */
 export type Kind = "ours" | "floor" | "peer";

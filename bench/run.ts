@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { comparison } from "./compare.ts";
 import { costOfRows } from "./cost.ts";
 import { faultsOf } from "./faults.ts";
+import { inspectorRows } from "./inspector.ts";
 import { memoryRows, STALLED } from "./memory.ts";
 import { messageRows } from "./messages.ts";
 import type { MicroQuestion } from "./micro.ts";
@@ -20,7 +21,7 @@ import { Program, root, Worker } from "./process.ts";
 import { ProgressLine } from "./progress.ts";
 import { costText, skippedText, tableText, verdictText } from "./report.ts";
 import { commit, machine, readResult, type Result, type Skipped, writeResult } from "./result.ts";
-import { type Row, type Series, type Subject, subjects } from "./row.ts";
+import { extras, type Row, type Series, type Subject, subjects } from "./row.ts";
 import { shardRows, shardsRow } from "./shards.ts";
 import { startSluice } from "./sluice.ts";
 import { noPath, type Path, Site, type System } from "./system.ts";
@@ -38,6 +39,7 @@ const about: Readonly<Record<Subject, string>> = {
   messages: "WebSocket messages at the edge for each request and MiB",
   memory: "what edge and agent grow by while a visitor does not read",
   path: "longer and thinner paths between agent and edge",
+  inspector: "what the inspector costs the agent (only when asked for)",
   shards: "one service over 1, 2 and 4 objects, each with a tenth of a core",
 };
 
@@ -60,7 +62,9 @@ class Run {
       if (this.#wants(subject)) await this.#inMemory(subject);
     }
     if (
-      !(["tunnel", "messages", "memory", "path", "shards"] as const).some((one) => this.#wants(one))
+      !(["tunnel", "messages", "memory", "path", "shards", "inspector"] as const).some((one) =>
+        this.#wants(one),
+      )
     )
       return;
     const origin = Program.node(file("site/origin.ts"), []);
@@ -76,6 +80,10 @@ class Run {
         await this.#overPath(port, path, generators);
       }
       if (this.#wants("shards")) await this.#shards(port, generators);
+      if (this.#wants("inspector")) {
+        const show = (what: string): void => this.#progress.show(what);
+        this.rows.push(...(await inspectorRows(port, generators, this.#plan, show)));
+      }
     } finally {
       await Promise.all([origin, ...Object.values(generators)].map((part) => part.stop()));
     }
@@ -83,11 +91,13 @@ class Run {
 
   /** `--only` is a subject, or a part of the names of rows of any subject. */
   #wants(subject: Subject): boolean {
-    return this.#rowsOnly !== "" || this.#only === "" || this.#only === subject;
+    if (this.#only === subject) return true;
+    const extra = extras.some((one) => one === subject);
+    return !extra && (this.#rowsOnly !== "" || this.#only === "");
   }
 
   get #rowsOnly(): string {
-    return subjects.some((subject) => subject === this.#only) ? "" : this.#only;
+    return [...subjects, ...extras].some((subject) => subject === this.#only) ? "" : this.#only;
   }
 
   async #inMemory(subject: "codec" | "mux"): Promise<void> {
@@ -174,7 +184,8 @@ async function main(): Promise<void> {
     },
   });
   if (values.list) {
-    for (const subject of subjects) console.log(`${subject.padEnd(10)}${about[subject]}`);
+    for (const subject of [...subjects, ...extras])
+      console.log(`${subject.padEnd(10)}${about[subject]}`);
     console.log("\n--only takes one of these, or a part of the name of rows, e.g. 'small, c=64'.");
     return;
   }

@@ -2,12 +2,12 @@
  * The inspector as a person sees it, in a real Chromium: requests that appear by themselves, streams that count up, keys,
  * filter, secrets, replay. With SCREENSHOTS=<folder> it leaves pictures there, to be looked at.
  */
-import { createServer } from "node:http";
-import { get } from "node:http";
+import { createServer, get } from "node:http";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
+import { poll } from "../support/until.ts";
 import { chromiumPath } from "./chromium.ts";
 import { listen, useWays } from "./ways.ts";
 
@@ -102,6 +102,8 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
   const leave: (() => void)[] = [];
   let browser: Browser;
   let url = "";
+  /** What went wrong in any page: errors, and what its policy forbade. */
+  const faults: string[] = [];
 
   beforeAll(async () => {
     browser = await chromium.launch({
@@ -110,6 +112,7 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
     });
     url = String((await ways.agent.event("inspector"))["url"]);
   }, 60_000);
+  afterEach(() => expect(faults).toEqual([]));
   afterAll(async () => {
     for (const each of leave) each();
     await browser.close();
@@ -120,8 +123,9 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
       viewport: options.narrow ? { width: 400, height: 760 } : { width: 1180, height: 720 },
       colorScheme: options.dark ? "dark" : "light",
     });
-    page.on("pageerror", (error) => {
-      throw error;
+    page.on("pageerror", (error) => faults.push(String(error)));
+    page.on("console", (message) => {
+      if (message.type() === "error") faults.push(message.text());
     });
     await page.goto(url);
     return page;
@@ -201,6 +205,85 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
     expect(await page.content()).not.toContain("secret-of-ada");
     await page.getByRole("button", { name: "Reveal secrets" }).click();
     await page.getByText("Bearer secret-of-ada").waitFor();
+    await page.close();
+  });
+
+  test("streams are seen while they run: events come, and the window is drawn", async () => {
+    const page = await open();
+    await row(page, "/prices").click();
+    await page.getByRole("tab", { name: "Stream" }).click();
+    const count = async (): Promise<number> =>
+      Number(await page.locator(".choice .count").first().textContent());
+    await page.locator(".flow path.window").waitFor();
+    const before = await count();
+    await poll(async () => (await count()) > before + 3, "more events");
+    await page.locator(".messages .line", { hasText: "price #2" }).first().click();
+    await page.locator(".opened .name", { hasText: '"sku"' }).waitFor();
+
+    await row(page, "/chat").click();
+    await page.locator(".line.in", { hasText: "a cup of darjeeling" }).waitFor();
+    await page.locator(".line.out", { hasText: '"said":"a cup' }).waitFor();
+    await page.locator(".line.in.binary", { hasText: "010203feff" }).waitFor();
+
+    await row(page, "/film.mp4").click();
+    await page.locator(".flow rect.held").first().waitFor();
+    await page.getByText("the visitor reads slower than the origin sends").waitFor();
+    await page.close();
+  });
+
+  test("what an origin sends is never run, only shown", async () => {
+    const page = await open();
+    await row(page, "/page").click();
+    await page.getByRole("tab", { name: "Body" }).click();
+    await page.locator("pre", { hasText: "<h1>tea</h1>" }).waitFor();
+    expect(await page.title()).toBe("Sluice");
+    expect(await page.locator("h1").count()).toBe(0);
+    await row(page, "/wrong.json").click();
+    await page.getByText("No valid JSON: line 2, column 13").waitFor();
+    await page.close();
+  });
+
+  test("keys move, filter, open and close; the filter narrows the list", async () => {
+    const page = await open();
+    await row(page, "/orders").waitFor();
+    const selected = page.locator(".row.selected .path");
+    await page.keyboard.press("j");
+    const first = await selected.textContent();
+    await page.keyboard.press("j");
+    await poll(async () => (await selected.textContent()) !== first, "the next row");
+    await page.keyboard.press("k");
+    await poll(async () => (await selected.textContent()) === first, "the row before");
+    await page.keyboard.press("Escape");
+    await page.locator(".detail").waitFor({ state: "detached" });
+    await page.keyboard.press("/");
+    await page.keyboard.type("status:>=400 -dies");
+    await poll(async () => (await page.locator(".list .row").count()) === 2, "two rows");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("j");
+    await page.locator(".row.selected", { hasText: "/broken" }).waitFor();
+    await page.close();
+  });
+
+  test("a request is replayed, edited, and seen beside the original", async () => {
+    const page = await open();
+    await row(page, "/orders").last().click();
+    await page.getByRole("tab", { name: "Replay" }).click();
+    await page.getByLabel("Body").fill('{"sku":1}');
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await row(page, "replay of").first().waitFor();
+    await page.getByRole("button", { name: /^original \d+/ }).waitFor();
+    await page.getByText(/differs from byte/).waitFor();
+    await page.close();
+  });
+
+  test("the status page has what the agent was started with, and no policy was offended", async () => {
+    const page = await open();
+    await page.getByRole("button", { name: "Status" }).click();
+    await page.getByText("Configuration").waitFor();
+    await page.getByText("--inspect-port").waitFor();
+    expect(await (await fetch(url.replace(/t=.*/, "t=wrong"))).text()).toContain(
+      "URL that the agent printed",
+    );
     await page.close();
   });
 
