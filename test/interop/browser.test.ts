@@ -6,10 +6,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
 import { createServer as createVite } from "vite";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { chromiumPath } from "./chromium.ts";
+import { useBrowser } from "./use-browser.ts";
 import { agrees, listen, type Tunnelled, useWays } from "./ways.ts";
 
 const DOWNLOAD_BYTES = 32 * 1024 * 1024;
@@ -36,24 +36,7 @@ function wav(): Buffer {
 }
 
 describe.skipIf(chromiumPath === undefined)("Chromium", () => {
-  let browser: Browser;
-  beforeAll(async () => {
-    browser = await chromium.launch({
-      ...(chromiumPath === undefined ? {} : { executablePath: chromiumPath }),
-      args: ["--no-sandbox", "--host-resolver-rules=MAP *.localhost 127.0.0.1"],
-    });
-  }, 60_000);
-  afterAll(async () => browser.close());
-
-  async function onPage<T>(url: string, use: (page: Page) => Promise<T>): Promise<T> {
-    const page = await browser.newPage();
-    try {
-      await page.goto(url, { waitUntil: "domcontentloaded" });
-      return await use(page);
-    } finally {
-      await page.close();
-    }
-  }
+  const onPage = useBrowser();
 
   describe("a page", () => {
     const film = wav();
