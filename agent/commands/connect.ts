@@ -94,6 +94,10 @@ function commandOf(
   }
   const [program, ...parameters] = behind;
   if (program !== undefined) return [program, ...parameters];
-  if (mark !== -1) throw new UsageError("Behind -- the command is missing that starts the server.");
+  if (mark !== -1) {
+    throw new UsageError(
+      "Behind -- the command is missing that starts the server, as in `agent connect -- npm run dev`.",
+    );
+  }
   return undefined;
 }

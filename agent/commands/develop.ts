@@ -53,7 +53,7 @@ export async function develop(
     if (address === undefined) {
       const code = await server.ended;
       if (asked) return code;
-      const message = `"${server.name}" ended with exit code ${code} before it listened.`;
+      const message = `"${server.name}" ended with exit code ${code} before it listened: what it printed says why. If it listens in the background give its --port.`;
       log.event({ event: "error", code: "command-ended", message });
       return code === 0 ? exits.runtime : code;
     }

@@ -52,22 +52,40 @@ export async function readSecret(
   const secret = (await read(source, file, stdin)).trim();
   if (secret === "") {
     const where = file === "-" ? "stdin" : `the file "${file}"`;
-    throw new UsageError(`There is no ${what} in ${where} (${flag}): it is empty.`);
+    throw new UsageError(
+      `There is no ${what} in ${where} (${flag}): it is empty. ${howToMake(source)}`,
+    );
   }
   return secret;
 }
 
 async function read(
-  { what, flag }: SecretSource,
+  source: SecretSource,
   file: string,
   stdin: Surroundings["stdin"],
 ): Promise<string> {
   try {
     return file === "-" ? await text(stdin) : await readFile(file, "utf8");
   } catch (error) {
+    const { what, flag } = source;
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") {
+      throw new UsageError(`There is no file "${file}" (${flag}). ${howToMake(source)}`);
+    }
     const reason = error instanceof Error ? error.message : String(error);
     const where = file === "-" ? "stdin" : `the file "${file}"`;
     throw new UsageError(`The ${what} cannot be read from ${where} (${flag}): ${reason}.`);
+  }
+}
+
+/** What to do where there is none. */
+function howToMake({ what, flag }: SecretSource): string {
+  switch (what) {
+    case "token":
+      return "Make one with `agent token`.";
+    case "secret":
+      return "Make one with `openssl rand -hex 32`.";
+    default:
+      return `Without one leave ${flag} out.`;
   }
 }
 

@@ -148,7 +148,9 @@ export class DevServer {
       return code ?? 128 + constants.signals[signal];
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      throw new UsageError(`"${program}" cannot be started: ${reason}.`);
+      throw new UsageError(
+        `"${program}" cannot be started: ${reason}. The command behind -- is one that a terminal runs in this folder.`,
+      );
     } finally {
       this.#ended = true;
       clearTimeout(this.#impatient);

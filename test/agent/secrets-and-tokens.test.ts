@@ -54,6 +54,13 @@ test("an empty or missing file is refused by name", async () => {
   );
   const missing = join(directory, "missing");
   await expect(readSecret({ ...source, file: missing }, around())).rejects.toThrow(UsageError);
+  await expect(readSecret({ ...source, file: missing }, around())).rejects.toThrow(
+    `There is no file "${missing}" (--token-file). Make one with \`agent token\`.`,
+  );
+  const secret = { ...source, what: "secret", flag: "--secret-file", file: missing };
+  await expect(readSecret(secret, around())).rejects.toThrow("openssl rand -hex 32");
+  const previous = { ...secret, what: "previous secret" };
+  await expect(readSecret(previous, around())).rejects.toThrow("leave --secret-file out");
   await expect(readSecret({ ...source, file: "-" }, around())).rejects.toThrow("in stdin");
 });
 
