@@ -18,15 +18,18 @@ const others = new Set(
   (
     "cat cd chmod chown cp curl docker echo export git install journalctl kill ln mkdir mv openssl perf printf privoxy " +
     "px python3 rm sleep sudo systemctl systemd-analyze tail useradd caddy nginx apt apt-get podman head jq " +
-    "grep wc umask install docker-compose tee"
+    "grep wc umask install docker-compose tee certbot sed"
   ).split(" "),
 );
 
 /** The subcommands of wrangler that pages may use. */
 const wrangler = [
+  "delete",
   "deploy",
+  "deployments list",
   "dev",
   "login",
+  "rollback",
   "secret bulk",
   "secret put",
   "secret delete",

@@ -273,6 +273,7 @@ describe.each([
         "x-forwarded-proto": "http",
         "x-forwarded-host": "evil.test",
         "cf-connecting-ip": "6.6.6.6",
+        "cf-ray": "6.6.6.6",
         "true-client-ip": "6.6.6.6",
         "x-real-ip": "6.6.6.6",
         forwarded: "for=6.6.6.6",
