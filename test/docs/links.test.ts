@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { posix } from "node:path";
 import { describe, expect, test } from "vitest";
-import { anchorsOf, linksOf, pagesOfRepository, read, root } from "./markdown.ts";
+import { anchorsOf, codeOf, linksOf, pagesOfRepository, read, root } from "./markdown.ts";
 
 const pages = pagesOfRepository();
 
@@ -33,6 +33,30 @@ describe("links", () => {
 
   test("in code and in fenced blocks are none", () => {
     expect(linksOf("`[a](b)`\n```\n[c](d)\n```\n[e](f#g) ![h](i.svg)")).toEqual(["f#g", "i.svg"]);
+  });
+});
+
+/** A file or folder of the repository that inline code names, a file perhaps without its ending; not what a run leaves behind. */
+const named =
+  /^(?:codec|edge|agent|bench|test|docs|deploy|examples|build)\/(?!results\/tmp)[\w./-]*[\w/]$/;
+
+function isThere(path: string): boolean {
+  return existsSync(new URL(path, root)) || existsSync(new URL(`${path}.ts`, root));
+}
+
+/** The paths that inline code names and that are not there. */
+function strayOf(page: string): string[] {
+  return codeOf(page).filter((code) => named.test(code) && !isThere(code));
+}
+
+describe("files", () => {
+  test.each(pages)("that %s names are there", (page) => {
+    expect(strayOf(read(page))).toEqual([]);
+  });
+
+  test("that are not there are noticed", () => {
+    const page = "`agent/nowhere.ts`, `codec/mux`, `agent connect`, `bench/results/tmp/x`";
+    expect(strayOf(page)).toEqual(["agent/nowhere.ts"]);
   });
 });
 

@@ -1,19 +1,21 @@
 /** The repository's Markdown, as its readers see it: pages, headings, links, fenced blocks. */
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 export const root = new URL("../../", import.meta.url);
 
 export const read = (path: string): string => readFileSync(new URL(path, root), "utf8");
 
-/** Every page that is part of the repository, or about to be. */
-export function pagesOfRepository(): string[] {
-  const listed = execFileSync(
-    "git",
-    ["ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-    { cwd: root, encoding: "utf8" },
-  );
-  return listed.split("\n").filter((path) => path !== "");
+/** Folders whose pages are other people's, or made by a tool. */
+const foreign = /^(?:\..*|node_modules|dist|results)$/;
+
+/** Every page of the repository. */
+export function pagesOfRepository(folder = ""): string[] {
+  const entries = readdirSync(new URL(folder, root), { withFileTypes: true });
+  return entries.flatMap((entry) => {
+    const path = `${folder}${entry.name}`;
+    if (entry.isDirectory()) return foreign.test(entry.name) ? [] : pagesOfRepository(`${path}/`);
+    return entry.isFile() && path.endsWith(".md") ? [path] : [];
+  });
 }
 
 export interface Fence {
