@@ -17,7 +17,7 @@ const start: Start = async (command, load, { serves }) => {
     open = openLog(given, serves);
     if (serves) open.log.header(VERSION);
     const run = await load();
-    process.exit(await run(given, open, command.args));
+    process.exit(await run(given, open, command.args, command));
   } catch (error) {
     complain(open?.log, isOn(given["json"]), error);
     process.exit(error instanceof UsageError ? exits.usage : exits.runtime);

@@ -24,22 +24,40 @@ export function usageMistake(
   program: Command,
   argv: readonly string[],
 ): UsageError {
-  const command = program.commands.find((each) => each.name() === argv[0]);
-  const name = command === undefined ? "agent" : `agent ${command.name()}`;
-  const help = `\`${name} --help\` lists what there is.`;
+  const command = commandAt(program, argv);
+  const help = `\`${pathOf(command)} --help\` lists what there is.`;
+  // Commander shows the help of a command that does nothing by itself, and says no more.
+  if (code === "commander.help") {
+    const names = command.commands.map((each) => each.name()).join(", ");
+    return new UsageError(`\`${pathOf(command)}\` needs a command: ${names}. ${help}`);
+  }
   // The way commander says it: a suggestion on a line of its own.
   const [says = "", guess] = message.replace(/^error: /, "").split("\n");
-  const meant = guess?.replace(/^\((.*)\)$/, "$1");
   const sentence = `${says.charAt(0).toUpperCase()}${says.slice(1)}.`;
   if (code === "commander.unknownOption") {
-    const flag = /'(-[^']*)'/.exec(says)?.[1] ?? "";
-    const owner = program.commands.find(
+    const flag = /'(-[^'=]*)/.exec(says)?.[1] ?? "";
+    const owner = everyCommand(program).find(
       (each) =>
         each !== command && each.options.some(({ long, short }) => long === flag || short === flag),
     );
     if (owner !== undefined) {
-      return new UsageError(`${sentence} It is a flag of \`agent ${owner.name()}\`. ${help}`);
+      return new UsageError(`${sentence} It is a flag of \`${pathOf(owner)}\`. ${help}`);
     }
   }
-  return new UsageError([sentence, ...(meant === undefined ? [] : [meant]), help].join(" "));
+  const meant = guess === undefined ? [] : [guess.replace(/^\((.*)\)$/, "$1")];
+  return new UsageError([sentence, ...meant, help].join(" "));
+}
+
+/** The command that the words lead to, as far as they do. */
+function commandAt(program: Command, [word, ...rest]: readonly string[]): Command {
+  const found = program.commands.find((each) => each.name() === word);
+  return found === undefined ? program : commandAt(found, rest);
+}
+
+function everyCommand(program: Command): Command[] {
+  return program.commands.flatMap((each) => [each, ...everyCommand(each)]);
+}
+
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }

@@ -22,7 +22,7 @@ export function outputFlags(command: Command): Command {
         option(
           "--log-format <format>",
           "AGENT_LOG_FORMAT",
-          "what people or log collectors read on stderr (default auto: pretty)",
+          "what people, or log collectors, read on stderr (default auto)",
         ),
         formats,
       ),
