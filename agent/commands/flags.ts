@@ -204,7 +204,7 @@ export function edgeFlags(command: Command): Command {
     )
     .addOption(
       option(
-        "--previous-secret-file <path>",
+        "--previous-secret-file <file>",
         "AGENT_PREVIOUS_SECRET_FILE",
         "the secret before the last change: its tokens stay good (or set TUNNEL_SECRET_PREVIOUS)",
       ),

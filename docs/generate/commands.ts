@@ -58,9 +58,10 @@ export const eventFields: ReadonlyMap<string, string> = new Map(
   events.map(([name, fields]) => [name, fields]),
 );
 
-function flagRow({ flags, envVar, description }: Option): string {
+function flagRow({ flags, envVar, description, argChoices }: Option): string {
+  const words = argChoices === undefined ? "" : `: ${argChoices.join(", ")}`;
   const variable = envVar === undefined ? "" : `\`${envVar}\``;
-  return `| \`${flags.replaceAll("|", "\\|")}\` | ${variable} | ${cell(description)} |`;
+  return `| \`${flags.replaceAll("|", "\\|")}\` | ${variable} | ${cell(description + words)} |`;
 }
 
 /** The flags of a command, under the headings of its help. */
