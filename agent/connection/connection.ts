@@ -51,7 +51,7 @@ export class Connection {
   /** Nothing is to be dialled any more. */
   #over = false;
   #greetedMs = Number.NEGATIVE_INFINITY;
-  /** When a connection that the edge had greeted on was lost. */
+  /** When a connection that the edge had greeted on was lost, or when the edge said that it would end. */
   #lostMs = Number.NEGATIVE_INFINITY;
   /** Ends the wait between two dials. */
   #hurry: (() => void) | undefined;
@@ -87,8 +87,10 @@ export class Connection {
   /**
    * Keeps the connection up until it is drained or stopped, or until an ending is final: that is returned.
    * @param afterMs when to dial first
+   * @param succeeds whether it follows one whose edge is about to end: whoever comes after that edge is there in a moment
    */
-  async run(afterMs: number): Promise<Ending | undefined> {
+  async run(afterMs: number, succeeds = false): Promise<Ending | undefined> {
+    if (succeeds) this.#lostMs = performance.now();
     if (afterMs > 0) await this.#pause(afterMs);
     for (let attempt = 0; !this.#over; attempt++) {
       const dialer = this.#dialer;

@@ -109,7 +109,7 @@ export class Shards {
     }
   }
 
-  #open(shard: number, afterMs: number): void {
+  #open(shard: number, afterMs: number, succeeds = false): void {
     const { url, id, replace, connected, disconnected, draining } = this.#options;
     const target = new URL(url);
     if (shard > 0) target.searchParams.set("shard", String(shard));
@@ -134,13 +134,13 @@ export class Shards {
     });
     this.#connections.set(shard, connection);
     this.#unfinished.add(connection);
-    void connection.run(afterMs).then((ending) => this.#ended(connection, ending));
+    void connection.run(afterMs, succeeds).then((ending) => this.#ended(connection, ending));
   }
 
   /** The edge is about to end: what comes after it gets a connection of its own, and this one finishes what it has. */
   #succeed(shard: number, connection: Connection): void {
     if (this.#leaving.signal.aborted || this.#connections.get(shard) !== connection) return;
-    this.#open(shard, 0);
+    this.#open(shard, 0, true);
     void connection.drain(Number.POSITIVE_INFINITY, "the edge restarts");
   }
 

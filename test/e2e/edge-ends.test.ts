@@ -1,6 +1,7 @@
 /** An edge that is told to end, or to put another in its place: what becomes of what is in flight, and of who comes then. */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { get } from "node:https";
@@ -45,6 +46,10 @@ async function halfOut(
   const received = await arrival;
   await visitor.received("half".length);
   return { visitor, received };
+}
+
+function parentOf(pid: number): number {
+  return Number(/^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
 }
 
 describe("an edge that is told to end", () => {
@@ -129,6 +134,32 @@ describe("an edge on a socket that it was handed, and SIGHUP", () => {
         await edge.program.event("listening", undefined, told, START_MS);
         expect((await Visitor.ask(edge.place("shop"), { target: "/" })).status).toBe(200);
       }
+    },
+    2 * START_MS,
+  );
+});
+
+describe("an edge on a socket that it was handed, and a restart", () => {
+  test(
+    "what is in flight finishes, and who comes meanwhile waits in the socket for the next edge and its agents",
+    async () => {
+      const shop = await origin();
+      const edge = await use(Edge.startWithSocket(["--drain", "20s"], 2));
+      const agent = await edge.agent({ service: "shop", port: shop.port });
+      const place = edge.place("shop");
+      const { visitor, received } = await halfOut(place, shop);
+      const [connected, told] = [agent.events.length, edge.program.events.length];
+      process.kill(parentOf(edge.workerdPid), "SIGTERM");
+      await edge.program.said(/draining/);
+      const waiting = Array.from({ length: 5 }, () => Visitor.ask(place, { target: "/" }));
+
+      received.response.end(" and half");
+      const answer = await visitor.answer();
+      expect([answer.ended, answer.body.toString()]).toEqual(["complete", "half and half"]);
+      await edge.program.event("listening", undefined, told, START_MS);
+      const statuses = (await Promise.all(waiting)).map(({ status }) => status);
+      expect(statuses).toEqual([200, 200, 200, 200, 200]);
+      await agent.event("connected", undefined, connected, START_MS);
     },
     2 * START_MS,
   );

@@ -52,11 +52,13 @@ export class Edge {
     return Edge.#startIn(directory, ["--port", "0", ...flags]);
   }
 
-  /** The same on a socket that it is handed, which outlives it. */
-  static async startWithSocket(flags: readonly string[] = []): Promise<Edge> {
+  /** The same on a socket that it is handed, which outlives it, and is handed to the next of `runs`. */
+  static async startWithSocket(flags: readonly string[] = [], runs = 1): Promise<Edge> {
     const directory = await mkdtemp(join(tmpdir(), "sluice-test-"));
     await writeFile(join(directory, "secret"), randomBytes(32).toString("hex"), { mode: 0o600 });
-    return Edge.#startIn(directory, flags, (parameters) => Program.agentWithSocket(parameters));
+    return Edge.#startIn(directory, flags, (parameters) =>
+      Program.agentWithSocket(parameters, { env: { HOLD_RUNS: String(runs) } }),
+    );
   }
 
   /** Starts again after `program` has ended, on the same port and with the same secret. */
