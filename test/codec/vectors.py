@@ -122,7 +122,7 @@ def checked(values):
 
     def text(most):
         value = take()
-        need(type(value) is str and len(value) <= most and not CONTROL.search(value))
+        need(type(value) is str and len(value.encode("utf-16-le")) <= 2 * most and not CONTROL.search(value))
         return value
 
     def fields():
