@@ -13,6 +13,7 @@ import {
   MAX_CREDIT_BYTES,
   MIN_RTT_MS,
   PROVEN_READER_BYTES,
+  SHARED_DATA_BYTES,
   STEADY_READER_MS,
 } from "./limits.ts";
 
@@ -139,7 +140,8 @@ export class ReceiveCredit {
     if (rising) this.#bytesPerMs = Math.max(bytesPerMs, this.#bytesPerMs);
     else this.#bytesPerMs += (bytesPerMs - this.#bytesPerMs) / 4;
     const gain = rising ? RISING_GAIN : STEADY_GAIN;
-    const target = Math.ceil(gain * this.#bytesPerMs * rttMs);
+    // And a frame: on a slow line the one that is being read is much of what is under way.
+    const target = Math.ceil(gain * this.#bytesPerMs * rttMs) + SHARED_DATA_BYTES;
     if (target > this.#windowBytes) {
       this.#goalBytes = Number.POSITIVE_INFINITY;
       this.#windowBytes += this.#budget.grow(this.#windowBytes, target, this.#reader(elapsedMs));
