@@ -5,7 +5,6 @@
  * the files say now.
  */
 import { type EdgeConfig, edgeConfig, type GivenValues, isLoopback } from "../config/config.ts";
-import { showMs } from "../config/duration.ts";
 import { readKeypair } from "../config/pem.ts";
 import { type SecretSource, secretSource } from "../config/secret.ts";
 import { type ExitCode, exits } from "../config/usage.ts";
@@ -13,6 +12,7 @@ import { inheritedSocket } from "../edge-here/inherited-socket.ts";
 import type { Edge } from "../edge-here/workerd.ts";
 import type { EdgeParts } from "../edge-here/workerd-config.ts";
 import { onHangup, onSignals } from "../signals.ts";
+import { seconds } from "../terminal/lines.ts";
 import type { Log } from "../terminal/log.ts";
 import type { OpenLog } from "../terminal/open-log.ts";
 
@@ -27,7 +27,7 @@ export async function edge(given: GivenValues, { log, live }: OpenLog): Promise<
       leaving = true;
       // What is not there yet goes with the process.
       if (running === undefined) process.exit(exits.clean);
-      const most = showMs(config.drainMs);
+      const most = seconds(config.drainMs);
       log.say(`draining: up to ${most} for what is in flight (Ctrl-C again to stop now)`);
       void running.drain(config.drainMs);
     },
@@ -53,6 +53,7 @@ export async function edge(given: GivenValues, { log, live }: OpenLog): Promise<
   };
   follow(running);
   tell(running.url, config, log);
+  live?.sayHint();
 
   const replace = async (before: Edge): Promise<void> => {
     // A file that cannot be used changes nothing.

@@ -161,7 +161,7 @@ export function told(event: AgentEvent): Line[] {
     case "draining": {
       const { inFlight, graceMs } = event;
       if (inFlight === 0) return [];
-      const within = `up to ${showMs(graceMs)} (Ctrl-C again to stop now)`;
+      const within = `up to ${seconds(graceMs)} (Ctrl-C again to stop now)`;
       return [[[`draining: ${requests(inFlight)} in flight, ${within}`]]];
     }
     case "origin":

@@ -29,6 +29,8 @@ import type { About, Voice } from "./voice.ts";
 /** How often what counts up or down is drawn again. */
 const TICK_MS = 250;
 
+const BLANK: Line = [[""]];
+
 /** Rows that open streams may take. */
 const STREAM_ROWS = 6;
 
@@ -72,6 +74,8 @@ export class LiveVoice implements Voice {
   readonly #statistics: Statistics;
   readonly #services = new Map<string, Service>();
   #inspector: string | undefined;
+  /** Where an edge of this process listens. */
+  #edge: string | undefined;
   /** What to press for more; undefined when nobody listens to keys. */
   #hint: string | undefined;
   #ticking = false;
@@ -109,13 +113,23 @@ export class LiveVoice implements Voice {
     return this.#options.paint("red", "x") !== "x";
   }
 
-  /** The public URLs, of those that were connected. */
+  /** The public URLs of those that were connected, or that of the edge. */
   get urls(): readonly string[] {
-    return [...this.#services.values()].flatMap(({ url }) => (url === undefined ? [] : [url]));
+    const all = [...this.#services.values()].map(({ url }) => url);
+    return [...all, this.#edge].filter((url) => url !== undefined);
+  }
+
+  /** Says how to get help, where that is not said with something else. */
+  sayHint(): void {
+    if (this.#hint !== undefined) this.rows([[["  "], [this.#hint, "dim"]], BLANK]);
   }
 
   get inspector(): string | undefined {
     return this.#inspector;
+  }
+
+  header(text: string): void {
+    this.rows([[["  "], [text, "bold"]], BLANK]);
   }
 
   event(event: AgentEvent, about: About): void {
@@ -141,7 +155,10 @@ export class LiveVoice implements Voice {
         break;
       case "inspector":
         this.#inspector = event.url;
-        if (service.url !== undefined) this.#print([field("Inspector", event.url)], about);
+        if (service.url !== undefined) this.#fields([field("Inspector", event.url)], about);
+        break;
+      case "listening":
+        this.#edge = event.url;
         break;
       case "draining":
         if (event.inFlight === 0) break;
@@ -171,7 +188,7 @@ export class LiveVoice implements Voice {
   }
 
   field(label: string, value: string, about: About): void {
-    this.#print([field(label, value)], about);
+    this.#fields([field(label, value)], about);
   }
 
   live(text: string, about: About): void {
@@ -186,11 +203,12 @@ export class LiveVoice implements Voice {
   sayUrls(): void {
     for (const { about, url, origin, originState } of this.#services.values()) {
       if (url === undefined) continue;
-      this.#print([field("Public", url)], about);
+      this.#fields([field("Public", url)], about);
       if (origin !== undefined) {
-        this.#print([field("Origin", origin, originRemark(originState))], about);
+        this.#fields([field("Origin", origin, originRemark(originState))], about);
       }
     }
+    if (this.#edge !== undefined) this.rows([field("Edge", this.#edge)]);
     if (this.#inspector !== undefined) this.rows([field("Inspector", this.#inspector)]);
   }
 
@@ -202,8 +220,10 @@ export class LiveVoice implements Voice {
   close(): void {
     if (this.#over) return;
     this.#over = true;
-    if (this.urls.length > 0) {
-      this.rows([[["  "], [this.#statistics.summary(this.#options.now()), "dim"]]]);
+    const connected = [...this.#services.values()].some(({ url }) => url !== undefined);
+    if (connected) {
+      const summary: Line = [["  "], [this.#statistics.summary(this.#options.now()), "dim"]];
+      this.rows(wrapLine(summary, this.screen.columns, 2));
     }
     this.screen.close();
   }
@@ -235,27 +255,26 @@ export class LiveVoice implements Voice {
     service.origin = origin;
     service.status = undefined;
     const many = about.label !== "";
-    const blank: Line[] = many ? [] : [[[""]]];
+    const blank: Line[] = many ? [] : [BLANK];
     const inspector =
       many || this.#inspector === undefined ? [] : [field("Inspector", this.#inspector)];
     const hint: Span[] = this.#hint === undefined ? [] : [[`; ${this.#hint}`, "dim"]];
-    this.#print(
+    this.#fields(
       [
-        ...blank,
         field("Public", url),
         field("Origin", origin, originRemark(service.originState)),
         ...inspector,
-        ...blank,
       ],
       about,
     );
+    this.#print(blank, about);
     const connected: Line = [
       ["connected", "green"],
       [`, rtt ${showMs(rttMs)}, up to ${concurrency} requests at once`],
       ...hint,
     ];
     this.#sentences([connected, exposure(url, origin, visitors)], about, false);
-    if (!many) this.rows([[[""]]]);
+    if (!many) this.rows([BLANK]);
   }
 
   #disconnected(event: AgentEvent & { readonly event: "disconnected" }, service: Service): void {
@@ -327,7 +346,7 @@ export class LiveVoice implements Voice {
     for (const { about, status } of this.#services.values()) {
       if (status === undefined) continue;
       const line = this.#statusLine(status, now);
-      lines.push(...wrapLine([...labelled(about), ...line], columns, 2).slice(0, 3));
+      lines.push(...wrapLine([...labelled(about), ...line], columns, 2).slice(0, 4));
     }
     const room = Math.min(STREAM_ROWS, rows - lines.length);
     lines.push(...streamLines(this.streams.lasting(now), now, columns, room));
@@ -372,7 +391,17 @@ export class LiveVoice implements Voice {
     }
   }
 
+  /** Labelled lines; what does not fit beside a value goes below it. */
+  #fields(lines: readonly Line[], about: About): void {
+    const columns = this.screen.columns - widthOfLabel(about);
+    this.#print(
+      lines.flatMap((line) => wrapLine(line, columns, 5)),
+      about,
+    );
+  }
+
   #print(lines: readonly Line[], about: About, key?: string): void {
+    if (lines.length === 0) return;
     const { paint } = this.#options;
     this.screen.print(
       lines.map((line) => paintLine([...labelled(about), ...line], paint)),

@@ -74,7 +74,8 @@ export class Log {
 
   /** Who speaks, as the first line of a command that goes on. */
   header(version: string): void {
-    this.say(`agent ${version}  protocol ${PROTOCOL.replace("sluice.v", "")}`);
+    if (!this.#tells("info")) return;
+    this.#voice.header(`agent ${version}  protocol ${PROTOCOL.replace("sluice.v", "")}`);
   }
 
   /** A line for a person. */

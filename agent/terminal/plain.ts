@@ -21,6 +21,10 @@ export class PlainVoice implements Voice {
     this.#now = now;
   }
 
+  header(text: string): void {
+    this.#sink.write(`${text}\n`);
+  }
+
   event(event: AgentEvent, about: About): void {
     switch (event.event) {
       case "request":

@@ -20,6 +20,10 @@ export class RecordVoice implements Voice {
     this.#format = format === "json" ? JSON.stringify : logfmt;
   }
 
+  header(message: string): void {
+    this.#write("info", { message });
+  }
+
   event(event: AgentEvent, { service }: About): void {
     const { event: name, ...fields } = event;
     this.#write(levelOf(event), { event: name, service, ...fields });

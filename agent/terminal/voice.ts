@@ -12,6 +12,8 @@ export interface About {
 }
 
 export interface Voice {
+  /** The first line of a command that goes on. */
+  header(text: string): void;
   event(event: AgentEvent, about: About): void;
   /** A sentence. */
   say(text: string, level: Level, about: About): void;

@@ -60,7 +60,7 @@ test("the start: who speaks, what is being tried, and then where everything is a
   log.live("connecting to wss://edge.example.workers.dev/websocket/shop");
   clock.pass(100);
   expect(vt.text).toBe(
-    "  agent 0.1.0  protocol 1\nconnecting to wss://edge.example.workers.dev/websocket/shop",
+    "  agent 0.1.0  protocol 1\n\nconnecting to wss://edge.example.workers.dev/websocket/shop",
   );
   tell({ event: "origin", origin: "http://localhost:4000", up: true, ms: 2 });
   tell({ event: "inspector", url: "http://127.0.0.1:4040/?t=9f2c" });
