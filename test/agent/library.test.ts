@@ -1,8 +1,9 @@
 /** `connect()` of the library against an edge that does as a test wants. */
+import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { createServer as createSecureServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createConnection } from "node:net";
 import { dirname } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { connect } from "../../agent/library/connect.ts";
@@ -301,6 +302,19 @@ describe("an http.Server without a port", () => {
       expect(existsSync(dirname(between.path))).toBe(false);
     },
   );
+
+  test("is left at once, though it keeps its end of a connection open", async () => {
+    // As one that has upgraded a connection may: nobody but its owner would end it.
+    const server = createServer().on("upgrade", (_request, socket) => socket.on("error", () => {}));
+    const between = await PrivateServer.before(server);
+    const client = createConnection(between.path);
+    client.on("error", () => {});
+    const closed = once(client, "close");
+    client.write("GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+    await within(once(server, "upgrade"), "the upgrade");
+    await within(between.close(), "the end of the private server");
+    await within(closed, "the end at the client");
+  });
 
   test("whose socket cannot be made is a failure of this machine, with its cause", async () => {
     const before = process.env["TMPDIR"];
