@@ -141,7 +141,8 @@ export class ReceiveCredit {
     else this.#bytesPerMs += (bytesPerMs - this.#bytesPerMs) / 4;
     const gain = rising ? RISING_GAIN : STEADY_GAIN;
     // And a frame: on a slow line the one that is being read is much of what is under way.
-    const target = Math.ceil(gain * this.#bytesPerMs * rttMs) + SHARED_DATA_BYTES;
+    const underWay = this.#bytesPerMs * rttMs;
+    const target = Math.ceil(gain * underWay + Math.min(underWay / 4, SHARED_DATA_BYTES));
     if (target > this.#windowBytes) {
       this.#goalBytes = Number.POSITIVE_INFINITY;
       this.#windowBytes += this.#budget.grow(this.#windowBytes, target, this.#reader(elapsedMs));
