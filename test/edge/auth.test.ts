@@ -77,10 +77,11 @@ describe("an agent is refused before any object is touched, with a token that", 
   });
 });
 
-test("a good token opens the socket, with the subprotocol chosen", async () => {
+test("a good token opens the socket, with the subprotocol chosen and who else is let in", async () => {
   const response = await upgrade({ service: newService() });
   expect(response.status).toBe(101);
   expect(response.headers.get("sec-websocket-protocol")).toBe("sluice.v1");
+  expect(response.headers.get("sluice-visitors")).toBe("public");
   response.webSocket?.accept();
   response.webSocket?.close(1000);
 });
