@@ -52,7 +52,7 @@ export async function edge(given: GivenValues, { log, live }: OpenLog): Promise<
     );
   };
   follow(running);
-  tell(running.url, config, log);
+  tell(running.url, config, first.inherited !== undefined, log);
   live?.sayHint();
 
   const replace = async (before: Edge): Promise<void> => {
@@ -88,13 +88,20 @@ export async function edge(given: GivenValues, { log, live }: OpenLog): Promise<
   return exits.clean;
 }
 
-function tell(url: string, { domain, visitors }: EdgeConfig, log: Log): void {
+function tell(
+  url: string,
+  { host, domain, visitors }: EdgeConfig,
+  inherited: boolean,
+  log: Log,
+): void {
   log.url(url);
   log.field("Edge", url);
   const { protocol, port } = new URL(url);
   const hosts = domain === undefined ? "" : ` and ${protocol}//<service>.${domain}:${port}/`;
   log.say(`listening; services are at ${url}/send/<service>/${hosts}`);
-  const whose = isLoopback(new URL(url)) ? "on this machine" : "who reaches this machine";
+  // Not by the URL, which says 127.0.0.1 for all addresses too. Where a socket listens that we were handed we do not know.
+  const here = new URL(`http://${host.includes(":") ? `[${host}]` : host}`);
+  const whose = !inherited && isLoopback(here) ? "on this machine" : "who reaches this machine";
   log.say(
     visitors === "token"
       ? "Only who has a token reaches them; `agent token --role visitor` makes one."

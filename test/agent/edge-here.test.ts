@@ -120,6 +120,14 @@ test("a port that another program has is exit code 1, and a sentence with a way 
   other.close();
 });
 
+test.each([
+  ["127.0.0.1", "on this machine"],
+  ["0.0.0.0", "who reaches this machine"],
+])("on %s it says that everybody %s reaches its services", async (host, whose) => {
+  const program = edge(["--port", "0", "--host", host]);
+  await program.said(new RegExp(`Everybody ${whose} reaches them`), START_MS);
+});
+
 test("a key that is not the certificate's is exit code 2, a sentence, and no word of the key", async () => {
   const [mine, other] = [certificate(), certificate()];
   const files = { cert: join(directory, "cert.pem"), key: join(directory, "key.pem") };
