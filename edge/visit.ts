@@ -32,7 +32,6 @@ export class Visit implements AnswerWatch, Tally {
   #bytesToVisitor = 0;
   #stalledMs = 0;
   #stalledSinceMs: number | undefined;
-  #over = false;
 
   /** @param dataset gets one data point when the request is over. */
   constructor(visited: Visited, watch: AnswerWatch, dataset: AnalyticsEngineDataset | undefined) {
@@ -99,10 +98,7 @@ export class Visit implements AnswerWatch, Tally {
   }
 
   over(cut?: ErrorCode): void {
-    if (!this.#over) {
-      this.#over = true;
-      if (this.#dataset !== undefined) this.#record(this.#dataset, cut);
-    }
+    if (this.#dataset !== undefined) this.#record(this.#dataset, cut);
     this.#watch.over(cut);
   }
 

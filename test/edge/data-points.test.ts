@@ -154,6 +154,20 @@ test("a request that went to a second agent is one point", async () => {
   other.close();
 });
 
+test("what `agent doctor` measures with is none", async () => {
+  const origin: Origin = (exchange) => reply(exchange, "x");
+  agent = await FakeAgent.connect({ service, shard: "probe", origin });
+  const name = `${service}#1000`;
+  const first = env.CORRELATOR.getByName(name);
+  const dataset = { writeDataPoint: (written: unknown) => void points.push(written as Point) };
+  await runInDurableObject(first, (object) => {
+    Reflect.set(object, "env", { ...env, REQUESTS: dataset });
+  });
+  const response = await first.fetch(`https://probe/send/${service}/`);
+  expect(await response.text()).toBe("x");
+  expect(points).toEqual([]);
+});
+
 test("without a dataset nothing is measured", async () => {
   await bind(undefined);
   await answering((exchange) => reply(exchange, "x"));

@@ -105,6 +105,31 @@ test("an agent that leaves is draining until it has finished", async () => {
   agent.close();
 });
 
+test("an agent that has begun another session finishes the one before, and gets nothing new on it", async () => {
+  const service = newService();
+  const identity = { service, agent: newAgentId(), token: await signToken({ service }) };
+  const begun = Promise.withResolvers<void>();
+  const end = Promise.withResolvers<void>();
+  const before = await FakeAgent.connect({
+    ...identity,
+    origin: async (exchange) => {
+      begun.resolve();
+      await end.promise;
+      reply(exchange, "x");
+    },
+  });
+  const held = send(service);
+  await begun.promise;
+  const after = await FakeAgent.connect(identity);
+  expect((await statusOf(service)).agents).toMatchObject([
+    { connected: true, ready: false, draining: true, streams: 1 },
+    { connected: true, ready: true, draining: false, streams: 0 },
+  ]);
+  end.resolve();
+  await (await held).text();
+  for (const agent of [before, after]) agent.close();
+});
+
 test("an agent that is away is neither connected nor draining, and what it has is still in flight", async () => {
   const service = newService();
   const begun = Promise.withResolvers<void>();
