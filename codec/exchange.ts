@@ -30,6 +30,7 @@ export class Exchange {
   #head: ResponseHead | undefined;
   #answer: PromiseWithResolvers<ResponseHead> | undefined;
   #error: TunnelError | undefined;
+  #id: string | undefined;
 
   constructor(mux: Mux<Exchange>, stream: Stream<Exchange>, host: Host) {
     this.#mux = mux;
@@ -47,7 +48,7 @@ export class Exchange {
 
   /** The request's name, the same at both ends: see `request-id.ts`. Made when it is asked for. */
   get id(): string {
-    return requestId(this.request, this.#host.session, this.#stream.id);
+    return (this.#id ??= requestId(this.request, this.#host.session, this.#stream.id));
   }
 
   get request(): RequestHead {

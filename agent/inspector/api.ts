@@ -92,6 +92,8 @@ export interface Close {
 
 export interface Detail {
   readonly row: Row;
+  /** As the edge's log and the header `sluice-request-id` name it. */
+  readonly requestId: string;
   readonly publicUrl: string;
   readonly origin: string;
   readonly request: { readonly fields: readonly Field[]; readonly body: BodyInfo };
@@ -182,6 +184,7 @@ export interface Connection {
   readonly shard: number;
   readonly state: "connecting" | "connected" | "disconnected";
   readonly session: string;
+  /** As it was when it was connected. */
   readonly rttMs: number;
   /** When it was connected or lost, since 1970. */
   readonly since: number;

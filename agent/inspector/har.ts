@@ -20,15 +20,16 @@ interface NameValue {
   readonly value: string;
 }
 
-/** The archive, oldest first, as an object for JSON. */
-export function harOf(recordings: readonly Recording[], options: HarOptions): object {
-  return {
-    log: {
-      version: "1.2",
-      creator: { name: "Sluice", version: VERSION },
-      entries: recordings.map((recording) => entryOf(recording, options)),
-    },
-  };
+/** The archive's text in pieces, one for each exchange, in their order: all of it at once may be large. */
+export function* harText(recordings: readonly Recording[], options: HarOptions): Generator<string> {
+  const creator = JSON.stringify({ name: "Sluice", version: VERSION });
+  yield `{"log":{"version":"1.2","creator":${creator},"entries":[`;
+  let between = "";
+  for (const recording of recordings) {
+    yield `${between}\n${JSON.stringify(entryOf(recording, options))}`;
+    between = ",";
+  }
+  yield "\n]}}\n";
 }
 
 function entryOf(recording: Recording, { reveal, url }: HarOptions): object {

@@ -10,8 +10,8 @@ import type { Recording } from "./recording.ts";
 /** Between two reports: faster nobody sees. */
 const EVERY_MS = 120;
 
-/** The most rows in one: a screen shows fifty. */
-const MOST_ROWS = 200;
+/** What one report may say: some hundred rows, where a screen shows fifty. */
+const MOST_REPORT_CHARS = 256 * 1024;
 
 /** A connection that is silent for longer may be taken for dead. */
 const HEARTBEAT_MS = 15_000;
@@ -84,15 +84,18 @@ export class Live {
     this.#timer = undefined;
     const changed = [...this.#changed].filter((recording) => !recording.forgotten);
     this.#changed.clear();
-    const newest = changed.sort((a, b) => b.id - a.id).slice(0, MOST_ROWS);
+    const rows: string[] = [];
+    let chars = 0;
+    // Those that there is no room for are the oldest.
+    for (const recording of changed.sort((a, b) => b.id - a.id)) {
+      const row = JSON.stringify(recording.row());
+      chars += row.length;
+      if (chars > MOST_REPORT_CHARS) break;
+      rows.push(row);
+    }
     const { seen, open } = this.#capture;
-    const report = {
-      seen,
-      open,
-      missed: changed.length - newest.length,
-      rows: newest.map((recording) => recording.row()),
-    };
-    this.#send(`event: rows\ndata: ${JSON.stringify(report)}\n\n`);
+    const numbers = `"seen":${seen},"open":${open},"missed":${changed.length - rows.length}`;
+    this.#send(`event: rows\ndata: {${numbers},"rows":[${rows.join()}]}\n\n`);
   }
 
   #send(text: string): void {

@@ -63,6 +63,8 @@ export class Recording implements ExchangeWatch {
   readonly service: string;
   readonly replayOf: number;
   readonly at = Date.now();
+  /** The request's name at the edge and the origin. */
+  readonly requestId: string;
   readonly request: RequestHead;
   readonly requestBody = new KeptBody();
   readonly responseBody = new KeptBody();
@@ -100,6 +102,7 @@ export class Recording implements ExchangeWatch {
     this.id = id;
     this.service = service;
     this.replayOf = replayOf;
+    this.requestId = exchange.id;
     this.request = exchange.request;
     this.#exchange = exchange;
     this.#keeper = keeper;
@@ -171,6 +174,7 @@ export class Recording implements ExchangeWatch {
   }
 
   stalled(): void {
+    if (this.isStalled) return;
     this.#stalledSinceMs = this.#now();
     this.#stalls++;
     this.#keeper.changed(this);
@@ -296,11 +300,12 @@ export class Recording implements ExchangeWatch {
   }
 
   #passed(body: KeptBody, bytes: Uint8Array, direction: Direction, now: number): void {
+    if (bytes.length === 0) return;
     if (this.dropped) {
       body.bytes += bytes.length;
     } else {
       this.#grow(body.add(bytes, this.#keeper.slab) + this.#log(bytes, direction, now));
-      this.#parser?.(bytes, direction);
+      this.#read(bytes, direction);
     }
     this.#keeper.changed(this);
   }
@@ -322,6 +327,16 @@ export class Recording implements ExchangeWatch {
     chunks.add(now, direction, bytes.length, credit, outgoing?.queuedBytes ?? 0);
     this.#flow?.add(now, direction, bytes.length, credit);
     return took + chunks.bytes;
+  }
+
+  /** A fault in what reads must not become one of the tunnel's. */
+  #read(bytes: Uint8Array, direction: Direction): void {
+    try {
+      this.#parser?.(bytes, direction);
+    } catch (error) {
+      this.#parser = undefined;
+      this.#note = `from here on it cannot be read: ${String(error)}`;
+    }
   }
 
   #endStall(now: number): void {

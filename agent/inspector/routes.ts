@@ -1,5 +1,7 @@
 /** The inspector's answers: the page, and the API of `docs/inspector.md`. Bodies are only ever sent as downloads. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import * as v from "valibot";
 import { TunnelError } from "../../codec/errors.ts";
 import { headerValue } from "../../codec/headers.ts";
@@ -15,7 +17,7 @@ import { type Capture, MOST_BYTES, MOST_EXCHANGES } from "./capture.ts";
 import { curlOf } from "./curl.ts";
 import { decoded } from "./decoded.ts";
 import { type Door, guards } from "./door.ts";
-import { harOf } from "./har.ts";
+import { harText } from "./har.ts";
 import { MOST_BODY_BYTES } from "./kept-body.ts";
 import { type Live, MOST_VIEWERS } from "./live.ts";
 import type { LocalVisitor } from "./local-visitor.ts";
@@ -87,8 +89,11 @@ export class Routes {
     const url = new URL(target);
     const given = url.searchParams.get("t");
     if (url.pathname === "/" && given !== null && door.knows(given)) {
-      // Out of the address line, and so out of the history.
-      response.writeHead(303, { location: "/", "set-cookie": door.cookie }).end();
+      // Out of the address line. Not by a redirect: behind a link on another site's page a strict cookie would not go with it.
+      response.writeHead(200, { "content-type": "text/html", "set-cookie": door.cookie });
+      response.end(
+        '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Sluice</title>',
+      );
       return;
     }
     if (!door.admits(request)) {
@@ -185,6 +190,7 @@ export class Routes {
       .map(({ id }) => id);
     return {
       row: recording.row(),
+      requestId: recording.requestId,
       publicUrl: this.#urlOf(recording),
       origin: service?.options.origin ?? "",
       request: {
@@ -240,16 +246,16 @@ export class Routes {
     };
   }
 
-  #har(response: ServerResponse, url: URL, reveal: boolean): void {
+  async #har(response: ServerResponse, url: URL, reveal: boolean): Promise<void> {
     const id = url.searchParams.get("id");
     const recordings = id === null ? this.#options.capture.newest().reverse() : [this.#find(id)];
-    const har = harOf(recordings, { reveal, url: (recording) => this.#urlOf(recording) });
+    const har = harText(recordings, { reveal, url: (recording) => this.#urlOf(recording) });
     const name = id === null ? "sluice.har" : `sluice-${id}.har`;
     response.writeHead(200, {
       "content-type": "application/json",
       "content-disposition": `attachment; filename="${name}"`,
     });
-    response.end(JSON.stringify(har, undefined, 1));
+    await pipeline(Readable.from(har), response);
   }
 
   #curl(recording: Recording, reveal: boolean): string {

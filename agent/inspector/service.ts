@@ -11,8 +11,6 @@ export interface ServiceOptions {
   readonly concurrency: number;
   /** What the configuration says, without secrets. */
   readonly settings: readonly Setting[];
-  /** The present round trip of a shard's connection in milliseconds, where it is known. */
-  readonly rttMs?: (shard: number) => number | undefined;
 }
 
 /** Serves an exchange that did not come from the edge, with further fields for the origin. */
@@ -82,7 +80,7 @@ export class Service {
   }
 
   status(): ServiceStatus {
-    const { service, publicUrl, origin, concurrency, settings, rttMs } = this.options;
+    const { service, publicUrl, origin, concurrency, settings } = this.options;
     const connections = [...this.#connections.values()].sort((a, b) => a.shard - b.shard);
     return {
       service,
@@ -90,10 +88,7 @@ export class Service {
       origin,
       concurrency,
       settings,
-      connections: (connections.length === 0 ? [this.#of(0)] : connections).map((connection) => ({
-        ...connection,
-        rttMs: rttMs?.(connection.shard) ?? connection.rttMs,
-      })),
+      connections: connections.length === 0 ? [this.#of(0)] : connections,
     };
   }
 

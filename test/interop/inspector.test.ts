@@ -127,6 +127,7 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
     page.on("console", (message) => {
       if (message.type() === "error") faults.push(message.text());
     });
+    page.setDefaultTimeout(8000);
     await page.goto(url);
     return page;
   }
@@ -295,7 +296,7 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
         const shoot = async (what: string): Promise<void> => {
           await page.screenshot({ path: join(folder ?? "", `${what}-${name}.png`) });
         };
-        await row(page, "/orders").waitFor();
+        await row(page, "/orders").first().waitFor();
         await shoot("list");
         const visit = async (path: string, tab: string, what: string): Promise<void> => {
           if (narrow) await page.keyboard.press("Escape");

@@ -11,18 +11,19 @@ import { StreamTab } from "./stream-tab.tsx";
 import { TimingBar } from "./timing-bar.tsx";
 
 const tabs = ["Overview", "Headers", "Body", "Stream", "Replay"] as const;
-type Tab = (typeof tabs)[number];
+export type Tab = (typeof tabs)[number];
 
 interface ExchangeDetailProps {
   readonly heard: Heard;
+  readonly tab: Tab;
+  readonly setTab: (tab: Tab) => void;
   readonly close: () => void;
   readonly select: (id: number) => void;
 }
 
-export function ExchangeDetail({ heard, close, select }: ExchangeDetailProps) {
+export function ExchangeDetail({ heard, tab, setTab, close, select }: ExchangeDetailProps) {
   const { row } = heard;
   const open = row.phase !== "over";
-  const [tab, setTab] = useState<Tab>("Overview");
   const [reveal, setReveal] = useState(false);
   const [said, say] = useState("");
   useTick(250, open);
@@ -221,6 +222,9 @@ function Overview({ detail, heard, select }: OverviewProps) {
         </Fact>
         <Fact name="Began">
           {showTime(row.at)} <span class="dim">as number {row.id}</span>
+        </Fact>
+        <Fact name="Request id">
+          <code>{detail.requestId}</code>
         </Fact>
         {close !== null && (
           <Fact name="Closed">

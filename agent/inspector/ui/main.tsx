@@ -1,7 +1,7 @@
 /** The inspector's page: a list that lives, what is looked at beside it, and the status of the tunnel. */
 import { render } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ExchangeDetail } from "./exchange-detail.tsx";
+import { ExchangeDetail, type Tab } from "./exchange-detail.tsx";
 import { ExchangeList } from "./exchange-list.tsx";
 import { parseFilter } from "./filter.ts";
 import { plural, showCount, showMs } from "./format.ts";
@@ -16,6 +16,7 @@ function App() {
   const [page, setPage] = useState<"requests" | "status">("requests");
   const [filter, setFilter] = useState("");
   const [selected, setSelected] = useState<number | undefined>(undefined);
+  const [tab, setTab] = useState<Tab>("Overview");
   const box = useRef<HTMLInputElement>(null);
   useEffect(() => {
     const stop = store.listen(() => count((before) => before + 1));
@@ -35,6 +36,12 @@ function App() {
     [version, matches],
   );
   const heard = selected === undefined ? undefined : store.rows.get(selected);
+
+  /** To one that may be so new that nobody has told us of it. */
+  const follow = async (id: number): Promise<void> => {
+    if (!store.rows.has(id)) await store.resync();
+    setSelected(id);
+  };
 
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
@@ -61,7 +68,7 @@ function App() {
         "/": () => box.current?.focus(),
         p: () => store.pause(!store.paused),
         r: () => {
-          if (selected !== undefined) void replay(selected).then(setSelected, () => {});
+          if (selected !== undefined) void replay(selected).then(follow, () => {});
         },
       };
       const act = keys[event.key];
@@ -140,8 +147,10 @@ function App() {
           {heard !== undefined && (
             <ExchangeDetail
               heard={heard}
+              tab={tab}
+              setTab={setTab}
               close={() => setSelected(undefined)}
-              select={setSelected}
+              select={(id) => void follow(id)}
             />
           )}
         </main>

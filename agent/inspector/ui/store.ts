@@ -33,7 +33,7 @@ export class Store {
   readonly #listeners = new Set<() => void>();
   #source: EventSource | undefined;
   #scheduled = false;
-  #resyncing = false;
+  #resyncing: Promise<void> | undefined;
 
   connect(): void {
     const source = new EventSource("/api/live");
@@ -73,9 +73,13 @@ export class Store {
     return () => this.#listeners.delete(listener);
   }
 
-  async resync(): Promise<void> {
-    if (this.#resyncing) return;
-    this.#resyncing = true;
+  /** Asks for the whole list. Who asks while it is on its way waits for that one. */
+  resync(): Promise<void> {
+    this.#resyncing ??= this.#load().finally(() => (this.#resyncing = undefined));
+    return this.#resyncing;
+  }
+
+  async #load(): Promise<void> {
     try {
       const list = await getJson<List>("/api/exchanges");
       const heardMs = performance.now();
@@ -85,7 +89,6 @@ export class Store {
     } catch {
       // The agent is gone: the source says so.
     }
-    this.#resyncing = false;
     this.#tell();
   }
 

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { expect, test } from "vitest";
 import { Capture } from "../../../agent/inspector/capture.ts";
 import { decoded } from "../../../agent/inspector/decoded.ts";
-import { harOf } from "../../../agent/inspector/har.ts";
+import { harText } from "../../../agent/inspector/har.ts";
 import { answerHead, endWell, opened } from "./seen.ts";
 
 const pairs = v.array(v.object({ name: v.string(), value: v.string() }));
@@ -61,8 +61,8 @@ const har = v.object({
 function archive(capture: Capture, reveal = false) {
   const url = ({ request }: { request: { path: string } }): string =>
     `http://edge.test${request.path}`;
-  const made = harOf(capture.newest().reverse(), { reveal, url });
-  return v.parse(har, JSON.parse(JSON.stringify(made))).log.entries;
+  const made = [...harText(capture.newest().reverse(), { reveal, url })].join("");
+  return v.parse(har, JSON.parse(made)).log.entries;
 }
 
 test("an archive has what HAR 1.2 asks for, also of what failed or is under way", () => {

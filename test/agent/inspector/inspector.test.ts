@@ -96,8 +96,8 @@ async function visit(head: Parameters<TunnelEnd["ask"]>[0]): Promise<number> {
 describe("the door", () => {
   test("opens for the printed URL, which a cookie replaces that no script can read", async () => {
     const entered = await ask(`/?t=${token()}`, { stranger: true });
-    expect(entered.status).toBe(303);
-    expect(entered.headers.location).toBe("/");
+    expect(entered.status).toBe(200);
+    expect(entered.body).toContain('content="0;url=/"');
     const [cookie = ""] = entered.headers["set-cookie"] ?? [];
     expect(cookie).toMatch(/; Path=\/; HttpOnly; SameSite=Strict$/);
     const [pair = ""] = cookie.split(";");
@@ -303,8 +303,8 @@ describe("a replay", () => {
     const [first, second] = origin.log;
     expect(first?.request.headers["sluice-replay-of"]).toBeUndefined();
     expect(second?.request.headers["sluice-replay-of"]).toBe(String(id));
-    const without = second?.fields.filter(([name]) => name !== "sluice-replay-of");
-    expect(without).toEqual(first?.fields);
+    const without = second?.fields.filter(([name]) => !name.startsWith("sluice-"));
+    expect(without).toEqual(first?.fields.filter(([name]) => !name.startsWith("sluice-")));
     expect([second?.method, second?.target]).toEqual(["PUT", "/a?b=c"]);
     expect((await second?.body())?.toString()).toBe(body);
     await end.report(1);
@@ -437,10 +437,10 @@ describe("who looks", () => {
     const reader = await look();
     const before = process.memoryUsage().arrayBuffers;
     const path = `/${randomBytes(6000).toString("hex")}`;
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < 24; round++) {
       const reports = reader.text().split("event: rows").length;
       await Promise.all(
-        Array.from({ length: 60 }, async () => {
+        Array.from({ length: 30 }, async () => {
           const exchange = end.ask({ path });
           await exchange.answer();
           await readAll(exchange);

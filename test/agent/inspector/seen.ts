@@ -7,7 +7,11 @@ import type { RequestHead, ResponseHead } from "../../../codec/frame.ts";
 /** Just what is looked at of an exchange. */
 export function seenExchange(head: Partial<RequestHead> = {}, creditBytes = 65_536): Exchange {
   const request: RequestHead = { method: "GET", path: "/", headers: [], length: "none", ...head };
-  return { request, outgoing: { creditBytes, queuedBytes: 0 } } as unknown as Exchange;
+  return {
+    id: "session-1",
+    request,
+    outgoing: { creditBytes, queuedBytes: 0 },
+  } as unknown as Exchange;
 }
 
 export function opened(watch: Watch, head: Partial<RequestHead> = {}): ExchangeWatch {
