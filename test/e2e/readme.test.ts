@@ -42,7 +42,12 @@ async function freePort(): Promise<number> {
 }
 
 test("has no shell block that is not tested here", () => {
-  expect([...blocks.keys()]).toEqual(["In 30 seconds", "Your own server", "Deploy to Cloudflare"]);
+  expect([...blocks.keys()]).toEqual([
+    "In 30 seconds",
+    "Your own server",
+    "Deploy to Cloudflare",
+    "When it does not work",
+  ]);
   // The test of `npm start` runs this one, CI runs its first half.
   expect(block("In 30 seconds")).toBe("npm ci && npm start\n");
 });
@@ -88,6 +93,14 @@ describe("your own server", () => {
   let shop: Server;
   let folder = "";
   let script: Program;
+  let port = 0;
+
+  /** Commands as a reader types them, but for ports and files. */
+  const here = (commands: string): string =>
+    commands
+      .replaceAll("8787", String(port))
+      .replaceAll("4000", String((shop.address() as AddressInfo).port))
+      .replaceAll(/\b(tunnel\.secret|shop\.token)\b/g, (name) => join(folder, name));
 
   afterAll(async () => {
     script.interrupt();
@@ -102,12 +115,8 @@ describe("your own server", () => {
       shop = createServer((request, response) => response.end(`shop: ${request.url}`));
       await new Promise<void>((resolve) => shop.listen(0, "127.0.0.1", resolve));
       folder = mkdtempSync(join(tmpdir(), "sluice-readme-"));
-      const port = await freePort();
-      const commands = block("Your own server")
-        .replaceAll("8787", String(port))
-        .replaceAll("4000", String((shop.address() as AddressInfo).port))
-        .replaceAll(/\b(tunnel\.secret|shop\.token)\b/g, (name) => join(folder, name));
-      script = Program.start("bash", ["-c", commands], { group: true });
+      port = await freePort();
+      script = Program.start("bash", ["-c", here(block("Your own server"))], { group: true });
       const url = `http://127.0.0.1:${port}/send/shop/products?page=2`;
       const text = await poll(
         async () => {
@@ -118,6 +127,17 @@ describe("your own server", () => {
         START_MS,
       );
       expect(text).toBe("shop: /products?page=2");
+    },
+    START_MS,
+  );
+
+  test(
+    "is found in good health by the doctor",
+    async () => {
+      const doctor = Program.start("bash", ["-c", here(block("When it does not work"))]);
+      const { code } = await doctor.exit(START_MS);
+      expect(doctor.lines.join("\n")).not.toContain("FAIL");
+      expect(code).toBe(0);
     },
     START_MS,
   );
