@@ -1,6 +1,6 @@
 /** `agent doctor`: what of a tunnel works from here, what does not, and what to do about it. */
 import { type GivenValues, isOn } from "../config/config.ts";
-import { type ConfigFile, readConfigFile, servicesOf } from "../config/config-file.ts";
+import { notAskedFor, readConfigFile, servicesOf } from "../config/config-file.ts";
 import { durationMs } from "../config/duration.ts";
 import { type ExitCode, exits, UsageError } from "../config/usage.ts";
 import { examine, exitOf } from "../doctor/examine.ts";
@@ -31,6 +31,8 @@ export async function doctor(given: GivenValues, { log }: OpenLog): Promise<Exit
   const paint = noColour ? plain : paintFor(json ? stderr : stdout);
   const printer = new Printer({ json, stdout, stderr, secrets, paint, now: Date.now });
   const examined: Examined[] = [];
+  const unread = await notAskedFor(given["config"], process.cwd());
+  if (unread !== undefined) log.say(unread);
   const { services, fault } = await servicesToExamine(given);
   for (const values of services) {
     const name = values["service"]?.text ?? "";
@@ -62,7 +64,7 @@ async function servicesToExamine(
   given: GivenValues,
 ): Promise<{ readonly services: readonly GivenValues[]; readonly fault?: UsageError }> {
   try {
-    const file: ConfigFile | undefined = await readConfigFile(given["config"], process.cwd());
+    const file = await readConfigFile(given["config"], process.cwd());
     const services = file === undefined ? [given] : servicesOf(file, given);
     if (services.length > 1 && (process.env["AGENT_TOKEN"] ?? "") !== "") {
       throw new UsageError(
