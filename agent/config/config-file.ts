@@ -96,7 +96,9 @@ export async function readConfigFile(
     json = await readFile(resolve(directory, path), "utf8");
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`The file "${path}" (${config.from}) cannot be read: ${reason}.`);
+    throw new UsageError(
+      `The file "${path}" (${config.from}) cannot be read: ${reason}. Give the path of a file that is there.`,
+    );
   }
   return parseConfigFile(json, path, dirname(resolve(directory, path)));
 }
@@ -152,7 +154,9 @@ function parse(json: string, path: string): unknown {
     return JSON.parse(json) as unknown;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`${path} is not JSON: ${reason}.`);
+    throw new UsageError(
+      `${path} is not JSON: ${reason}. It has no comments, and no comma before a closing bracket.`,
+    );
   }
 }
 

@@ -18,7 +18,7 @@ const CLEAR = "\u001b[2J\u001b[3J\u001b[H";
 
 /** A terminal, or what a test has instead. */
 export interface Tty {
-  /** Undefined where it does not say. */
+  /** Undefined, or 0, where it does not say. */
   readonly columns?: number;
   readonly rows?: number;
   write(text: string): unknown;
@@ -62,11 +62,11 @@ export class Screen {
   }
 
   get columns(): number {
-    return Math.max(1, this.#options.tty.columns ?? 80);
+    return this.#options.tty.columns || 80;
   }
 
   get rows(): number {
-    return Math.max(1, this.#options.tty.rows ?? 24);
+    return this.#options.tty.rows || 24;
   }
 
   /** Prints rows above the foot. Those with the same `key` as the ones before take their place, and say how often. */

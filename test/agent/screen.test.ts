@@ -130,6 +130,11 @@ test("the foot of a terminal that was made narrower is taken away whole, as far 
   expect(narrow.text).toBe(`above\n${"x".repeat(19)}\n${"y".repeat(19)}`);
 });
 
+test("a terminal that does not know its size is taken for one of 80 by 24", () => {
+  const { screen } = opened(0, 0);
+  expect([screen.columns, screen.rows]).toEqual([80, 24]);
+});
+
 test("clearing leaves the foot", () => {
   const { clock, vt, screen, show } = opened();
   screen.print(["gone"]);
