@@ -32,11 +32,8 @@ export async function configShow(
   const services = file === undefined ? [given] : servicesOf(file, given);
   const all: { readonly service: string | undefined; readonly values: readonly Shown[] }[] = [];
   for (const values of services) {
-    const shown = valuesOf(command.options, values, process.env);
-    all.push({
-      service: values["service"]?.text,
-      values: [...shown, await tokenOf(values, process.env), ...proxyOf(values, process.env)],
-    });
+    const shown = await everyValueOf(command.options, values, process.env);
+    all.push({ service: values["service"]?.text, values: shown });
   }
   if (isOn(given["json"])) {
     process.stdout.write(`${JSON.stringify({ file: file?.path, services: all })}\n`);
@@ -53,6 +50,19 @@ export async function configShow(
   }
   process.stdout.write(`${lines.join("\n")}\n`);
   return exits.clean;
+}
+
+/** Those of the flags, the token's end, and the proxy. */
+export async function everyValueOf(
+  options: readonly Option[],
+  given: GivenValues,
+  environment: NodeJS.ProcessEnv,
+): Promise<Shown[]> {
+  return [
+    ...valuesOf(options, given, environment),
+    await tokenOf(given, environment),
+    ...proxyOf(given, environment),
+  ];
 }
 
 /** In the order of the flags. What a flag is without being given stands in brackets behind its description. */

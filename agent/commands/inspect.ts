@@ -1,10 +1,13 @@
 /** The inspector beside an agent: started when it is wanted, told of each service and what becomes of it. */
+import { Command } from "commander";
 import type { Agent } from "../agent.ts";
 import { type ConnectConfig, type GivenValues, publicUrl } from "../config/config.ts";
 import { inspectConfig } from "../config/inspect.ts";
 import type { AgentEvent } from "../events.ts";
 import type { Inspector, Seat } from "../inspector/inspector.ts";
 import type { Watch } from "../watch.ts";
+import { everyValueOf } from "./config-show.ts";
+import { connectFlags } from "./flags.ts";
 
 /** Undefined when nobody wants it. @throws UsageError */
 export async function startInspector(
@@ -25,15 +28,16 @@ export class InspectedAgent {
 
   constructor(inspector: Inspector | undefined, config: ConnectConfig, given: GivenValues) {
     const { service, origin, basePath, concurrency } = config;
-    const settings = Object.entries(given).flatMap(([name, value]) =>
-      value === undefined ? [] : [{ name, value: value.text, from: value.from }],
-    );
     this.#seat = inspector?.seat({
       service,
       publicUrl: publicUrl(config),
       origin: origin.label + basePath,
       concurrency,
-      settings,
+      settings: async () => {
+        const { options } = connectFlags(new Command());
+        const all = await everyValueOf(options, given, process.env);
+        return all.map((each) => ({ ...each, value: each.value ?? "–" }));
+      },
     });
   }
 

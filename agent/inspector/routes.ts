@@ -126,7 +126,7 @@ export class Routes {
     const route = `${request.method ?? ""} ${what}${number === "" ? "" : "/id"}${part === "" ? "" : `/${part}`}`;
     switch (route) {
       case "GET status":
-        return json(response, this.#status());
+        return json(response, await this.#status());
       case "GET live":
         return this.#live(response);
       case "GET exchanges":
@@ -215,14 +215,14 @@ export class Routes {
     };
   }
 
-  #status(): Status {
+  async #status(): Promise<Status> {
     const { capture, services } = this.#options;
     return {
       version: VERSION,
       protocol: PROTOCOL,
       node: process.versions.node,
       since: this.#since,
-      services: [...services.values()].map((service) => service.status()),
+      services: await Promise.all([...services.values()].map((service) => service.status())),
       requests: {
         seen: capture.seen,
         open: capture.open,

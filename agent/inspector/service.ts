@@ -9,8 +9,8 @@ export interface ServiceOptions {
   readonly publicUrl: string;
   readonly origin: string;
   readonly concurrency: number;
-  /** What the configuration says, without secrets. */
-  readonly settings: readonly Setting[];
+  /** What the configuration says, without secrets. Asked once, when somebody looks. */
+  readonly settings: () => Promise<readonly Setting[]>;
 }
 
 /** Serves an exchange that did not come from the edge, with further fields for the origin. */
@@ -19,6 +19,7 @@ export type ServeReplay = (exchange: Exchange, own: HeaderList) => void;
 export class Service {
   readonly options: ServiceOptions;
   serve: ServeReplay | undefined;
+  #settings: Promise<readonly Setting[]> | undefined;
   readonly #connections = new Map<number, Connection>();
 
   constructor(options: ServiceOptions) {
@@ -79,15 +80,16 @@ export class Service {
     }
   }
 
-  status(): ServiceStatus {
-    const { service, publicUrl, origin, concurrency, settings } = this.options;
+  async status(): Promise<ServiceStatus> {
+    this.#settings ??= this.options.settings();
+    const { service, publicUrl, origin, concurrency } = this.options;
     const connections = [...this.#connections.values()].sort((a, b) => a.shard - b.shard);
     return {
       service,
       publicUrl,
       origin,
       concurrency,
-      settings,
+      settings: await this.#settings,
       connections: connections.length === 0 ? [this.#of(0)] : connections,
     };
   }

@@ -25,8 +25,16 @@ async function agent(...flags: readonly string[]) {
   await writeFile(join(directory, "token"), "a.token");
   const program = Program.agent([
     "connect",
-    ...["--edge", edge.url.href, "--service", "shop", "--port", String(origin.port)],
-    ...["--token-file", join(directory, "token"), "--json", ...flags],
+    "--edge",
+    edge.url.href,
+    "--service",
+    "shop",
+    "--port",
+    String(origin.port),
+    "--token-file",
+    join(directory, "token"),
+    "--json",
+    ...flags,
   ]);
   ended.push(() => program.stop());
   return { edge, origin, program };
@@ -61,6 +69,12 @@ test("`agent connect --inspect-port 0` says where it is, shows what passes there
     value: "shop",
     from: "--service",
   });
+  expect(status.services[0]?.settings).toContainEqual({
+    name: "concurrency",
+    value: "64",
+    from: "default",
+  });
+  expect(JSON.stringify(status)).not.toContain("a.token");
   const { id } = await api<{ readonly id: number }>("exchanges/1/replay", { method: "POST" });
   await origin.arrived(2);
   expect(origin.log[1]?.request.headers).toMatchObject({ x: "y", "sluice-replay-of": "1" });

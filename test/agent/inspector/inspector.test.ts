@@ -21,7 +21,7 @@ beforeEach(async () => {
     publicUrl: "http://edge.test/send/shop/",
     origin: `http://localhost:${origin.port}`,
     concurrency: 8,
-    settings: [{ name: "port", value: "4000", from: "--port" }],
+    settings: async () => [{ name: "port", value: "4000", from: "--port" }],
   });
   end = await TunnelEnd.to(origin.port, {}, seat.watch);
   seat.serves((exchange, own) => end.serve.accept(exchange, own));
