@@ -157,8 +157,8 @@ function addForwarded(
   // workerd knows the socket's address; on Cloudflare, which does not say it there, the field is set by Cloudflare.
   const address =
     typeof visitor.clientIp === "string" ? withoutPort(visitor.clientIp) : own.connectingIp;
-  const path = [own.forwardedFor, address].filter((hop) => hop !== undefined && hop !== "");
-  if (path.length > 0) crossed.push("x-forwarded-for", path.join(", "));
+  const path = withHop(own.forwardedFor, address);
+  if (path) crossed.push("x-forwarded-for", path);
   // Never the visitor's own x-forwarded-host: password-reset links and caches are poisoned with it.
   const host = own.host ?? url.slice(url.indexOf("://") + 3).split("/", 1)[0];
   if (host) crossed.push("x-forwarded-host", host);
@@ -167,6 +167,13 @@ function addForwarded(
   const proto = known ? own.forwardedProto : undefined;
   crossed.push("x-forwarded-proto", proto ?? url.slice(0, url.indexOf(":")));
   if (prefix !== "") crossed.push("x-forwarded-prefix", prefix);
+}
+
+/** A path with one more hop, unless it is the last one: Cloudflare appends the visitor itself ("Cloudflare HTTP headers"). */
+function withHop(path: string | undefined, hop: string | undefined): string | undefined {
+  if (!path || !hop) return path || hop;
+  const last = path.slice(path.lastIndexOf(",") + 1).trim();
+  return last === hop ? path : `${path}, ${hop}`;
 }
 
 /** The address in "127.0.0.1:4711" or "[::1]:4711", as workerd writes them; anything else as it is. */

@@ -133,6 +133,14 @@ describe("the visitor's address is appended to x-forwarded-for", () => {
       { "x-forwarded-for": "10.0.0.1, 10.0.0.2" },
       "10.0.0.1, 10.0.0.2, 192.0.2.7",
     ],
+    // As on Cloudflare, which has appended it.
+    [
+      {},
+      { "cf-connecting-ip": "192.0.2.8", "x-forwarded-for": "10.0.0.1,192.0.2.8" },
+      "10.0.0.1,192.0.2.8",
+    ],
+    [{}, { "cf-connecting-ip": "192.0.2.8", "x-forwarded-for": "192.0.2.8" }, "192.0.2.8"],
+    [{}, { "cf-connecting-ip": "0.2.8", "x-forwarded-for": "192.0.2.8" }, "192.0.2.8, 0.2.8"],
     [{}, {}, undefined],
   ])("%o %o", (cf, headers, expected) => {
     expect(pairs(headFrom({ cf, headers }))["x-forwarded-for"]).toBe(expected);
