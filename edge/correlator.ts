@@ -9,7 +9,7 @@ import { Budget } from "../codec/budget.ts";
 import { endOf, type ErrorCode, TunnelError } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
 import type { Hello, RequestHead } from "../codec/frame.ts";
-import { EDGE_RETAIN_BYTES, PROTOCOL } from "../codec/limits.ts";
+import { EDGE_RETAIN_BYTES, GRACE_MS, PROTOCOL } from "../codec/limits.ts";
 import { Listener } from "../codec/listener.ts";
 import { Session } from "../codec/session.ts";
 import { type Agent, Agents, agentIdOf, isAgentId } from "./agents.ts";
@@ -55,7 +55,9 @@ export class Correlator extends DurableObject<Env> {
   readonly #successors = new Set<Socket>();
   readonly #listener: Listener<Socket>;
   readonly #agents: Agents;
-  readonly #graceMs: number;
+  #graceMs = GRACE_MS;
+  /** What is wrong with the operator's variables: no request is served then. */
+  #misconfigured: unknown;
   /** One for all agents: they share the object's memory. */
   readonly #budget = new Budget();
   readonly #waiting = new Waiting(WAITING_LIMITS);
@@ -73,7 +75,12 @@ export class Correlator extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#graceMs = graceMsOf(env);
+    try {
+      this.#graceMs = graceMsOf(env);
+    } catch (error) {
+      // A constructor that throws would be a lost object to the Worker, and its reason in nobody's sight.
+      this.#misconfigured = error;
+    }
     this.#listener = new Listener<Socket>({
       platform,
       graceMs: this.#graceMs,
@@ -92,6 +99,7 @@ export class Correlator extends DurableObject<Env> {
 
   override async fetch(request: Request): Promise<Response> {
     try {
+      if (this.#misconfigured !== undefined) throw this.#misconfigured;
       const route = routeOf(request.url, this.env.TUNNEL_DOMAIN);
       switch (route?.kind) {
         case "send":

@@ -1,6 +1,9 @@
 /** An agent's socket breaks: what is under way goes on over its next one, what arrives meanwhile waits. */
-import { expect, test } from "vitest";
+import { env } from "cloudflare:workers";
+import { runInDurableObject } from "cloudflare:test";
+import { expect, test, vi } from "vitest";
 import type { Exchange } from "../../codec/exchange.ts";
+import { Correlator } from "../../edge/correlator.ts";
 import { graceMsOf } from "../../edge/grace.ts";
 import { bodyOf, FakeAgent, newService, reply, send } from "./support/agent.ts";
 
@@ -108,4 +111,17 @@ test("GRACE_SECONDS is a number of seconds up to an hour, 15 when it is not give
   ]);
   for (const bad of ["-1", "3600.5", "3601", "soon", "15s", " ", "0x10", "1e3"])
     expect(() => of(bad)).toThrow(/GRACE_SECONDS/);
+});
+
+test("an object with a wrong GRACE_SECONDS says that the fault is the edge's, and the log which", async () => {
+  const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
+  const stub = env.CORRELATOR.getByName(newService());
+  const answer = await runInDurableObject(stub, (_object, state) =>
+    new Correlator(state, { ...env, GRACE_SECONDS: "soon" }).fetch(
+      new Request("https://edge.test/send/shop/"),
+    ),
+  );
+  expect([answer.status, answer.headers.get("sluice-error")]).toEqual([502, "internal-error"]);
+  expect(JSON.stringify(log.mock.calls)).toContain("GRACE_SECONDS must be");
+  log.mockRestore();
 });
