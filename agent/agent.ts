@@ -6,13 +6,8 @@ import type { ErrorCode } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
 import type { HeaderList } from "../codec/frame.ts";
 import type { Session } from "../codec/session.ts";
-import {
-  type ConnectConfig,
-  isLoopback,
-  publicUrl,
-  shardsUrl,
-  socketUrl,
-} from "./config/config.ts";
+import { type ConnectConfig, publicUrl, shardsUrl, socketUrl } from "./config/config.ts";
+import { isLoopback } from "./config/loopback.ts";
 import { type AgentCode, isErrorCode } from "./codes.ts";
 import type { Ending } from "./connection/dial.ts";
 import type { TunnelEvent, Visitors } from "./events.ts";

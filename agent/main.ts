@@ -33,7 +33,8 @@ try {
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
   if (error.exitCode === 0) process.exit(exits.clean);
-  const json = process.argv.includes("--json");
+  const variable = { text: process.env["AGENT_JSON"] || "no", from: "AGENT_JSON", flag: false };
+  const json = process.argv.includes("--json") || isOn(variable);
   complain(undefined, json, usageMistake(error, program, process.argv.slice(2)));
   process.exit(exits.usage);
 }

@@ -1,5 +1,6 @@
 /** The token of an agent, from wherever the person keeps it. */
-import type { ConnectConfig, GivenValues } from "../config/config.ts";
+import type { ConnectConfig } from "../config/config.ts";
+import type { GivenValues } from "../config/given.ts";
 import { readSecret, secretSource, surroundings } from "../config/secret.ts";
 import { UsageError } from "../config/usage.ts";
 import type { Log } from "../terminal/log.ts";

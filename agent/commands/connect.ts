@@ -1,10 +1,6 @@
 /** `agent connect`: one agent for each service, until they are asked to end. */
-import {
-  type ConnectConfig,
-  connectConfig,
-  type GivenValues,
-  socketUrl,
-} from "../config/config.ts";
+import { type ConnectConfig, connectConfig, socketUrl } from "../config/config.ts";
+import type { GivenValues } from "../config/given.ts";
 import { notAskedFor, readConfigFile, servicesOf } from "../config/config-file.ts";
 import { exits, UsageError } from "../config/usage.ts";
 import { onHangup, onSignals } from "../signals.ts";

@@ -1,6 +1,7 @@
 /** `agent connect -- npm run dev`: the server is started, served and ended together with the tunnel. */
 import type { Agent } from "../agent.ts";
-import { connectConfig, type GivenValues, publicUrl, socketUrl } from "../config/config.ts";
+import { connectConfig, publicUrl, socketUrl } from "../config/config.ts";
+import type { GivenValues } from "../config/given.ts";
 import { exits, UsageError } from "../config/usage.ts";
 import { DevServer } from "../dev-server/dev-server.ts";
 import { onHangup, onSignals } from "../signals.ts";

@@ -1,5 +1,5 @@
 /** `agent doctor`: what of a tunnel works from here, what does not, and what to do about it. */
-import { type GivenValues, isOn } from "../config/config.ts";
+import { type GivenValues, isOn } from "../config/given.ts";
 import { notAskedFor, readConfigFile, servicesOf } from "../config/config-file.ts";
 import { durationMs } from "../config/duration.ts";
 import { type ExitCode, exits, UsageError } from "../config/usage.ts";

@@ -4,7 +4,9 @@
  * SIGINT and SIGTERM let what is in flight finish; SIGHUP puts another workerd in the place of the one that runs, with what
  * the files say now.
  */
-import { type EdgeConfig, edgeConfig, type GivenValues, isLoopback } from "../config/config.ts";
+import { type EdgeConfig, edgeConfig } from "../config/config.ts";
+import type { GivenValues } from "../config/given.ts";
+import { isLoopback } from "../config/loopback.ts";
 import { readKeypair } from "../config/pem.ts";
 import { type SecretSource, secretSource } from "../config/secret.ts";
 import { type ExitCode, exits } from "../config/usage.ts";

@@ -1,7 +1,8 @@
 /** The inspector beside an agent: started when it is wanted, told of each service and what becomes of it. */
 import { Command } from "commander";
 import type { Agent } from "../agent.ts";
-import { type ConnectConfig, type GivenValues, publicUrl } from "../config/config.ts";
+import { type ConnectConfig, publicUrl } from "../config/config.ts";
+import type { GivenValues } from "../config/given.ts";
 import { inspectConfig } from "../config/inspect.ts";
 import type { AgentEvent } from "../events.ts";
 import type { Inspector, Seat } from "../inspector/inspector.ts";

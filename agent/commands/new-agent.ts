@@ -1,6 +1,7 @@
 /** An agent and all who are told what becomes of it: the log, the terminal, the inspector. */
 import { Agent } from "../agent.ts";
-import { type ConnectConfig, type GivenValues, isOn } from "../config/config.ts";
+import type { ConnectConfig } from "../config/config.ts";
+import { type GivenValues, isOn } from "../config/given.ts";
 import type { AgentEvent } from "../events.ts";
 import type { Inspector } from "../inspector/inspector.ts";
 import { probeOrigin } from "../origin/probe.ts";

@@ -1,5 +1,6 @@
 /** `agent token`: a signed token on stdout. */
-import { type GivenValues, tokenConfig } from "../config/config.ts";
+import { tokenConfig } from "../config/config.ts";
+import type { GivenValues } from "../config/given.ts";
 import { checkSecret, readSecret, secretSource, surroundings } from "../config/secret.ts";
 import { type ExitCode, exits, UsageError } from "../config/usage.ts";
 import { signToken } from "../edge-here/token.ts";

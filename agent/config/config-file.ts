@@ -10,7 +10,7 @@
 import { access, readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import * as v from "valibot";
-import type { Given, GivenValues } from "./config.ts";
+import type { Given, GivenValues } from "./given.ts";
 import { UsageError } from "./usage.ts";
 
 /** What such a file is usually called. */

@@ -1,5 +1,5 @@
 /** Whether there is an inspector, and where: on a terminal by default, elsewhere when it was asked for. */
-import { type GivenValues, isOn } from "./config.ts";
+import { type GivenValues, isOn } from "./given.ts";
 import { UsageError } from "./usage.ts";
 
 /** The port that was asked for; undefined for no inspector. */

@@ -2,7 +2,7 @@
 import { createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
-import type { Given } from "./config.ts";
+import type { Given } from "./given.ts";
 import { UsageError } from "./usage.ts";
 
 /** What a server shows, and proves that it is its own: the PEM texts of a certificate with its chain, and of its key. */

@@ -5,7 +5,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
-import type { Given } from "./config.ts";
+import type { Given } from "./given.ts";
 import { UsageError } from "./usage.ts";
 
 /** The shortest secret that may sign tokens: 32 characters of hex are 128 bits, beyond guessing. */

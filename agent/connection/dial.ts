@@ -12,7 +12,7 @@ import { isHeaderValue } from "../../codec/headers.ts";
 import { MAX_MESSAGE_BYTES, PROTOCOL } from "../../codec/limits.ts";
 import type { Transport } from "../../codec/transport.ts";
 import { retryAfterMs } from "./backoff.ts";
-import { isLoopback } from "../config/config.ts";
+import { isLoopback } from "../config/loopback.ts";
 import type { Visitors } from "../events.ts";
 import { faultReason } from "../origin/fault.ts";
 import { ProxyUnauthorized, Unreachable } from "./unreachable.ts";

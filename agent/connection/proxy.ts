@@ -4,7 +4,7 @@
  * It opens no connection (`tunnel.ts` does), and shows nothing of the credentials in a proxy's URL.
  */
 import { BlockList, isIP } from "node:net";
-import { isLoopback } from "../config/config.ts";
+import { isLoopback } from "../config/loopback.ts";
 import { UsageError } from "../config/usage.ts";
 
 export interface Proxy {

@@ -5,7 +5,7 @@
 import { open } from "node:fs/promises";
 import { arch, platform, release } from "node:os";
 import { PROTOCOL } from "../../codec/limits.ts";
-import type { GivenValues } from "../config/config.ts";
+import type { GivenValues } from "../config/given.ts";
 import { UsageError } from "../config/usage.ts";
 import { VERSION } from "../software.ts";
 import { exitOf, type Result, summaryOf } from "./examine.ts";

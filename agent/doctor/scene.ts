@@ -1,12 +1,9 @@
 /**
  * What is examined: one service as `agent connect` would be given it, and what checks have found for those after them.
  */
-import {
-  type ConnectConfig,
-  connectConfig,
-  type GivenValues,
-  isLoopback,
-} from "../config/config.ts";
+import { type ConnectConfig, connectConfig } from "../config/config.ts";
+import type { GivenValues } from "../config/given.ts";
+import { isLoopback } from "../config/loopback.ts";
 import { type Reach, reachOf } from "../connection/reach.ts";
 import { type OriginTls, originTls } from "../origin/origin-tls.ts";
 import type { Opening } from "./edge-socket.ts";

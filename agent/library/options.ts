@@ -4,7 +4,8 @@
  * Nothing is read from `AGENT_*` variables or configuration files: what a program wants it says.
  */
 import { Server as HttpServer } from "node:http";
-import { type ConnectConfig, connectConfig, type Given } from "../config/config.ts";
+import { type ConnectConfig, connectConfig } from "../config/config.ts";
+import type { Given } from "../config/given.ts";
 import { UsageError } from "../config/usage.ts";
 import type { TunnelEvent } from "../events.ts";
 import type { Handler } from "../origin/handler.ts";

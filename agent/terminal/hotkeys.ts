@@ -1,7 +1,7 @@
 /** What a key does while `agent connect`, `agent edge` or `npm start` runs. Nobody has to press any. */
 import type { Given } from "../config/given.ts";
 import { openInBrowser } from "./browser.ts";
-import { Keys } from "./keys.ts";
+import { interrupt, Keys } from "./keys.ts";
 import type { LiveVoice } from "./live.ts";
 import type { Log } from "./log.ts";
 import { inCi } from "./open-log.ts";
@@ -61,7 +61,7 @@ function press(key: string, { log, live, redial }: HotkeysOptions): void {
       break;
     case "q":
       // The same as Ctrl-C: the second ends at once.
-      process.kill(process.pid, "SIGINT");
+      interrupt();
       break;
     // Whoever wants a gap between two requests presses Enter, as in a shell.
     case "\r":

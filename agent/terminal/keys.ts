@@ -50,13 +50,15 @@ export class Keys {
   #signal(key: string): void {
     switch (key) {
       case "\u0003":
-        process.kill(process.pid, "SIGINT");
+        interrupt();
         break;
       case "\u001c":
         this.#cook();
         process.kill(process.pid, "SIGQUIT");
         break;
       case "\u001a":
+        // Windows has no jobs.
+        if (process.platform === "win32") break;
         this.#options.leave();
         this.#cook();
         // To all of the job: the shell waits for `npx` or npm before us.
@@ -84,6 +86,11 @@ export class Keys {
   #cookedElsewhere(): void {
     if (this.#raw && inForeground()) this.#cook();
   }
+}
+
+/** What Ctrl-C does where it is no key: whoever listens to SIGINT hears of it. Windows cannot send it to a process. */
+export function interrupt(): void {
+  process.emit("SIGINT", "SIGINT");
 }
 
 /** Whether the terminal is this job's. */

@@ -4,7 +4,8 @@
  * What the kernel and the agent export is imported. The edge is read as text: it can be imported only in a Worker.
  */
 import { readFileSync } from "node:fs";
-import { connectConfig, edgeConfig, type Given, tokenConfig } from "../../agent/config/config.ts";
+import { connectConfig, edgeConfig, tokenConfig } from "../../agent/config/config.ts";
+import type { Given } from "../../agent/config/given.ts";
 import { MIN_SECRET_CHARS } from "../../agent/config/secret.ts";
 import * as limits from "../../codec/limits.ts";
 

@@ -3,7 +3,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { connectConfig, type Given, type GivenValues } from "../../agent/config/config.ts";
+import { connectConfig } from "../../agent/config/config.ts";
+import type { Given, GivenValues } from "../../agent/config/given.ts";
 import {
   notAskedFor,
   parseConfigFile,

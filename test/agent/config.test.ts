@@ -2,13 +2,12 @@ import { expect, test } from "vitest";
 import {
   connectConfig,
   edgeConfig,
-  type Given,
-  type GivenValues,
-  isLoopback,
   publicUrl,
   socketUrl,
   tokenConfig,
 } from "../../agent/config/config.ts";
+import type { Given, GivenValues } from "../../agent/config/given.ts";
+import { isLoopback } from "../../agent/config/loopback.ts";
 import { UsageError } from "../../agent/config/usage.ts";
 
 function flag(text: string, from = "--flag"): Given {

@@ -1,5 +1,5 @@
 /** The checks of `agent doctor` in the test's own process, against whatever servers the test has. */
-import type { GivenValues } from "../../agent/config/config.ts";
+import type { GivenValues } from "../../agent/config/given.ts";
 import type { CheckName, Finding } from "../../agent/doctor/check.ts";
 import { examine, exitOf, type Result, summaryOf } from "../../agent/doctor/examine.ts";
 import { sceneOf } from "../../agent/doctor/scene.ts";
