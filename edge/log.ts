@@ -55,6 +55,13 @@ export class Allowance {
 const faults = new Allowance();
 const agents = new Allowance();
 
+let shown = (line: object): unknown => line;
+
+/** From now on a line is JSON text: where nobody makes fields of objects they would be shown as JavaScript writes them. */
+export function printJson(): void {
+  shown = JSON.stringify;
+}
+
 /** Logs a fault: somebody should look. */
 export function logFault(where: string, error: unknown, about: About = {}): void {
   const thrown = error instanceof Error ? error : new Error(String(error));
@@ -72,5 +79,5 @@ function write(level: "error" | "log", allowance: Allowance, line: object): void
   const withheld = allowance.take(Date.now());
   if (withheld === undefined) return;
   // oxlint-disable-next-line no-console -- the log of a Worker is its console
-  console[level](withheld === 0 ? line : { ...line, withheld });
+  console[level](shown(withheld === 0 ? line : { ...line, withheld }));
 }

@@ -4,11 +4,15 @@
  */
 import { Correlator } from "./correlator.ts";
 import type { Env } from "./env.ts";
+import { printJson } from "./log.ts";
 import { routeOf } from "./route.ts";
 import { dialledShard, shardName } from "./shards.ts";
 import worker from "./worker.ts";
 
 export { Correlator };
+
+// `agent edge` reads it.
+printJson();
 
 /** The names of the objects that agents have dialled. Whoever fills it holds a token, so it cannot be filled at will. */
 const dialled = new Set<string>();

@@ -10,6 +10,7 @@ import { isLoopback } from "../config/loopback.ts";
 import { readKeypair } from "../config/pem.ts";
 import { type SecretSource, secretSource } from "../config/secret.ts";
 import { type ExitCode, exits } from "../config/usage.ts";
+import type { EdgeLine } from "../edge-here/edge-lines.ts";
 import { inheritedSocket } from "../edge-here/inherited-socket.ts";
 import type { Edge } from "../edge-here/workerd.ts";
 import type { EdgeParts } from "../edge-here/workerd-config.ts";
@@ -41,8 +42,10 @@ export async function edge(given: GivenValues, { log, live }: OpenLog): Promise<
   }
   log.live("starting the edge");
   const { startEdge } = await import("../edge-here/workerd.ts");
+  const { tellEdgeLine } = await import("../edge-here/edge-lines.ts");
   const first = await parts.read();
-  running = await startEdge(config, first);
+  const heard = (line: EdgeLine): void => tellEdgeLine(line, log);
+  running = await startEdge(config, first, heard);
   const end = Promise.withResolvers<void>();
   const follow = (next: Edge): void => {
     running = next;
@@ -64,9 +67,10 @@ export async function edge(given: GivenValues, { log, live }: OpenLog): Promise<
       // Nobody else can listen as long as it does.
       running = undefined;
       await before.drain(config.drainMs);
-      follow(await startEdge({ ...config, port: Number(new URL(before.url).port) }, now));
+      const { port } = new URL(before.url);
+      follow(await startEdge({ ...config, port: Number(port) }, now, heard));
     } else {
-      const next = await startEdge(config, now);
+      const next = await startEdge(config, now, heard);
       if (leaving) return next.stop();
       follow(next);
       void before.drain(config.drainMs);

@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import * as v from "valibot";
+import { type EdgeLine, readEdgeLine } from "./edge-lines.ts";
 import type { EdgeConfig } from "../config/config.ts";
 import { removeTemporary, temporaryDirectory } from "./temporary.ts";
 import { UsageError } from "../config/usage.ts";
@@ -62,16 +63,21 @@ export interface Edge {
 
 /**
  * Starts the edge and returns when it answers.
+ * @param heard called for each line of its log
  * @throws EdgeError when it cannot start
  */
-export async function startEdge(config: EdgeConfig, parts: EdgeParts): Promise<Edge> {
+export async function startEdge(
+  config: EdgeConfig,
+  parts: EdgeParts,
+  heard?: (line: EdgeLine) => void,
+): Promise<Edge> {
   const directory = await temporaryDirectory("sluice-edge-");
   await bundleWorker(join(directory, WORKER_FILE));
   // Where there are no Unix sockets agents learn of its end by their connections.
   const control = process.platform === "win32" ? undefined : join(directory, CONTROL_FILE);
   const file = join(directory, "config.capnp");
   await writeFile(file, await workerdConfig(config, parts, control), { mode: 0o600 });
-  return run(file, control, config, parts);
+  return run(file, control, config, parts, heard);
 }
 
 async function run(
@@ -79,6 +85,7 @@ async function run(
   control: string | undefined,
   { host, port: wanted }: EdgeConfig,
   parts: EdgeParts,
+  heard: ((line: EdgeLine) => void) | undefined,
 ): Promise<Edge> {
   const { inherited, keypair } = parts;
   const flags = inherited === undefined ? [] : ["--socket-fd=http=4"];
@@ -88,7 +95,7 @@ async function run(
     stdio: ["ignore", "pipe", "pipe", "pipe", inherited ?? "ignore"],
     env: { ...process.env, ...secretVariables(parts) },
   });
-  const said = keepLines(child);
+  const said = keepLines(child, heard);
   const kill = (): void => void child.kill("SIGKILL");
   process.once("exit", kill);
   const watchdog = child.pid === undefined ? undefined : watch(child.pid, dirname(configFile));
@@ -227,15 +234,27 @@ function watch(pid: number, directory: string): ChildProcess | undefined {
   return watchdog;
 }
 
-function keepLines(child: ChildProcess): () => string {
+/** Keeps the last of what workerd says itself; lines of the edge's log go to `heard`. */
+function keepLines(child: ChildProcess, heard?: (line: EdgeLine) => void): () => string {
   const lines: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) {
+  /** What of each has no end yet. */
+  const rests = ["", ""];
+  for (const [i, stream] of [child.stdout, child.stderr].entries()) {
     stream?.setEncoding("utf8").on("data", (text: string) => {
-      lines.push(...text.split("\n").filter((line) => line !== ""));
+      const whole = `${rests[i]}${text}`.split("\n");
+      rests[i] = whole.pop() ?? "";
+      for (const line of whole) {
+        const known = readEdgeLine(line);
+        if (known !== undefined) heard?.(known);
+        else lines.push(line);
+      }
       lines.splice(0, lines.length - KEPT_LINES);
     });
   }
-  return () => (lines.length === 0 ? "" : ` It said:\n${lines.join("\n")}`);
+  return () => {
+    const said = [...lines, ...rests].filter((line) => line !== "");
+    return said.length === 0 ? "" : ` It said:\n${said.join("\n")}`;
+  };
 }
 
 /** The package has no types: it exports the path of its binary. */

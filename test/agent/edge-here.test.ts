@@ -79,6 +79,22 @@ test("a secret that was made for one run is gone after it", async () => {
   expect(existsSync(file)).toBe(false);
 });
 
+test("agents that come and go are told to the person who runs it", async () => {
+  const secret = { env: { TUNNEL_SECRET: "s".repeat(32) } };
+  const program = edge(["--port", "0"], secret);
+  const url = await urlOf(program);
+  const made = Program.agent(["token", "--service", "shop"], secret);
+  started.push(made);
+  const [token] = await made.line(/^ey\S+$/);
+  const flags = ["connect", "--edge", url, "--service", "shop", "--port", "9", "--json"];
+  const agent = Program.agent(flags, { env: { AGENT_TOKEN: token } });
+  started.push(agent);
+  await program.said(/^shop: an agent connected \(sluice-agent\/.+\)$/m);
+  agent.kill("SIGTERM");
+  await program.said(/^shop: an agent is gone \(shutting-down\)$/m);
+  expect(program.events.map(({ event }) => event)).toEqual(["listening"]);
+});
+
 test("--visitors token asks visitors for one, and --domain makes services hosts", async () => {
   const flags = ["--port", "0", "--visitors", "token", "--domain", "localhost"];
   const url = await urlOf(edge(flags, { env: { TUNNEL_SECRET: "s".repeat(32) } }));
