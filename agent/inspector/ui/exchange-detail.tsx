@@ -83,7 +83,7 @@ export function ExchangeDetail({ heard, tab, setTab, close, select }: ExchangeDe
         <button type="button" disabled={row.kind === "socket"} onClick={copy}>
           Copy as cURL
         </button>
-        <a class="button" href={`/api/har?id=${row.id}`} download>
+        <a class="button" href={`/api/har?id=${row.id}${reveal ? "&reveal=1" : ""}`} download>
           HAR
         </a>
         {open && row.replayOf > 0 && (
