@@ -103,23 +103,35 @@ export function wrapLine(line: Line, columns: number, indent = 0): Line[] {
   const rows: Span[][] = [];
   let row: Span[] = [];
   let width = 0;
-  let begun = false;
-  for (const [text, style] of line) {
-    for (const word of text.split(/(?<= )(?=[^ ])/)) {
-      const wide = widthOf(word.trimEnd());
-      if (begun && width + wide > columns) {
-        rows.push(row);
-        row = [[" ".repeat(indent)]];
-        width = indent;
-        begun = false;
-      }
-      row.push(style === undefined ? [word] : [word, style]);
-      width += widthOf(word);
-      begun ||= word.trim() !== "";
+  for (const word of wordsOf(line)) {
+    const text = textOf(word);
+    const first = row.length === 0 || (rows.length > 0 && row.length === 1);
+    if (!first && width + widthOf(text.trimEnd()) > columns) {
+      rows.push(row);
+      row = [[" ".repeat(indent)]];
+      width = indent;
     }
+    row.push(...word);
+    width += widthOf(text);
   }
   rows.push(row);
   return rows;
+}
+
+/** Words with the spaces behind them; one may go on from span to span. */
+function wordsOf(line: Line): Line[] {
+  const words: Span[][] = [];
+  let word: Span[] = [];
+  for (const [text, style] of line) {
+    for (const piece of text.split(/(?<= )(?=[^ ])/)) {
+      word.push(style === undefined ? [piece] : [piece, style]);
+      if (!piece.endsWith(" ")) continue;
+      words.push(word);
+      word = [];
+    }
+  }
+  if (word.length > 0) words.push(word);
+  return words;
 }
 
 const COMBINING = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
