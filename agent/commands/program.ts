@@ -7,6 +7,7 @@ import { Argument, Command } from "commander";
 import { PROTOCOL } from "../../codec/limits.ts";
 import type { GivenValues } from "../config/given.ts";
 import { VERSION } from "../software.ts";
+import { coloured } from "../terminal/text.ts";
 import type { OpenLog } from "../terminal/open-log.ts";
 import { connectFlags, doctorFlags, edgeFlags, tokenFlags } from "./flags.ts";
 
@@ -30,6 +31,7 @@ export function newProgram(start: Start): Command {
   // Before the commands are made: they inherit it.
   const program = new Command("agent")
     .exitOverride()
+    .configureHelp({ styleTitle: (title) => coloured("bold", title) })
     // `complaint.ts` says it.
     .configureOutput({ outputError: () => {} });
   program

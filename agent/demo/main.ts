@@ -7,6 +7,9 @@ import { type ExitCode, exits, UsageError } from "../config/usage.ts";
 import { VERSION } from "../software.ts";
 import { type OpenLog, openLog } from "../terminal/open-log.ts";
 
+// Whoever read along may go away, as a closed terminal does.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+
 const program = new Command("npm start --")
   .description("The tunnel at work on this machine: edge, demo origin and agent.")
   .addOption(new Option("-p, --port <port>", "where the edge listens (default 8787)").env("PORT"))
