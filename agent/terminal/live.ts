@@ -6,21 +6,10 @@ import type { AgentEvent, RequestEvent } from "../events.ts";
 import type { Watch } from "../watch.ts";
 import type { Level } from "./levels.ts";
 import { LineSink } from "./line-sink.ts";
-import {
-  age,
-  clock,
-  exposure,
-  failure,
-  field,
-  lost,
-  originRemark,
-  requestLines,
-  requests,
-  seconds,
-  told,
-} from "./lines.ts";
+import { clock, exposure, failure, field, originRemark, requestLines, told } from "./lines.ts";
 import type { Sink } from "./log.ts";
 import { Screen, type Tty } from "./screen.ts";
+import { backLine, lostNow, type Status, statusLine, withOneBack } from "./status.ts";
 import { Statistics } from "./statistics.ts";
 import { OpenStreams, SHOWN_AFTER_MS, streamLines } from "./streams.ts";
 import { cutLine, type Line, type Paint, paintLine, type Span, textOf, wrapLine } from "./text.ts";
@@ -33,22 +22,6 @@ const BLANK: Line = [[""]];
 
 /** Rows that open streams may take. */
 const STREAM_ROWS = 6;
-
-/** What is under way for a service beside its requests. */
-type Status =
-  | { readonly is: "busy"; readonly line: Line }
-  | {
-      readonly is: "lost";
-      readonly line: Line;
-      readonly sinceMs: number;
-      readonly retryAtMs: number;
-      readonly tries: number;
-      /** The objects that are not connected. */
-      readonly shards: ReadonlySet<number>;
-      /** Requests that went on over those that are again. */
-      readonly streams: number;
-    }
-  | { readonly is: "draining"; readonly untilMs: number };
 
 /** What is known of one service. */
 interface Service {
@@ -99,7 +72,7 @@ export class LiveVoice implements Voice {
     this.#hint = text;
   }
 
-  /** What is in this program's output goes above the foot. */
+  /** Where another program's output goes: above the foot. */
   get output(): Sink {
     return new LineSink((lines) => this.screen.print(lines));
   }
@@ -278,19 +251,8 @@ export class LiveVoice implements Voice {
   }
 
   #disconnected(event: AgentEvent & { readonly event: "disconnected" }, service: Service): void {
-    const now = this.#options.now();
-    const { status } = service;
-    const shard = event.shard ?? 0;
-    const before = status?.is === "lost" ? status : undefined;
-    this.#set(service, {
-      is: "lost",
-      line: lost(event),
-      sinceMs: before?.sinceMs ?? now,
-      retryAtMs: now + event.retryMs,
-      tries: (before?.tries ?? 0) + 1,
-      shards: new Set([...(before?.shards ?? []), shard]),
-      streams: before?.streams ?? 0,
-    });
+    const before = service.status?.is === "lost" ? service.status : undefined;
+    this.#set(service, lostNow(before, event, this.#options.now()));
   }
 
   /** A connection is there again. */
@@ -301,21 +263,13 @@ export class LiveVoice implements Voice {
   ): void {
     const { status, about } = service;
     if (status?.is !== "lost") return;
-    const shards = new Set(status.shards);
-    shards.delete(shard);
-    const all = status.streams + streams;
-    if (shards.size > 0) {
-      this.#set(service, { ...status, shards, streams: all });
+    const left = withOneBack(status, shard, streams);
+    if (left.shards.size > 0) {
+      this.#set(service, left);
       return;
     }
     service.status = undefined;
-    const wentOn = all === 0 ? "" : `, ${requests(all)} in flight went on`;
-    const after = showMs(this.#options.now() - status.sinceMs);
-    const line: Line = [
-      ["connected again", "green"],
-      [` after ${after}, rtt ${showMs(rttMs)}${wentOn}`],
-    ];
-    this.#sentences([line], about);
+    this.#sentences([backLine(left, rttMs, this.#options.now())], about);
   }
 
   #set(service: Service, status: Status | undefined): void {
@@ -345,35 +299,12 @@ export class LiveVoice implements Voice {
     const lines: Line[] = [];
     for (const { about, status } of this.#services.values()) {
       if (status === undefined) continue;
-      const line = this.#statusLine(status, now);
+      const line = statusLine(status, now, this.streams.size);
       lines.push(...wrapLine([...labelled(about), ...line], columns, 2).slice(0, 4));
     }
     const room = Math.min(STREAM_ROWS, rows - lines.length);
     lines.push(...streamLines(this.streams.lasting(now), now, columns, room));
     return lines.map((line) => paintLine(cutLine(line, columns), this.#options.paint));
-  }
-
-  #statusLine(status: Status, now: number): Line {
-    switch (status.is) {
-      case "busy":
-        return status.line;
-      case "lost": {
-        const { line, retryAtMs, tries, sinceMs, shards } = status;
-        const leftMs = retryAtMs - now;
-        const next = leftMs > 0 ? `next try in ${seconds(leftMs)}` : "trying now";
-        const so = tries === 1 ? "" : `, ${tries} times in ${age(now - sinceMs)}`;
-        const many = shards.size > 1 ? ` (${shards.size} connections)` : "";
-        return [...line, [`${many}; ${next}`], [so, "dim"]];
-      }
-      case "draining": {
-        const { size } = this.streams;
-        const left = seconds(status.untilMs - now);
-        return [
-          ["draining", "yellow"],
-          [`: ${requests(size)} in flight, up to ${left} (Ctrl-C again to stop now)`],
-        ];
-      }
-    }
   }
 
   /** Sentences are wrapped between words, and say when they were said. */

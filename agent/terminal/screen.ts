@@ -94,7 +94,8 @@ export class Screen {
       this.flush();
       return;
     }
-    this.#callOff = after(dueMs, () => this.flush());
+    // A clock that was set back is no reason to wait for it.
+    this.#callOff = after(Math.min(dueMs, FRAME_MS), () => this.flush());
   }
 
   /** Empties the terminal. */

@@ -72,6 +72,15 @@ test("a foot that changes a thousand times a second is drawn ten times a second"
   expect(writes.length).toBeLessThanOrEqual(11);
 });
 
+test("a clock that is set back holds nothing up", () => {
+  const { clock, vt, screen } = opened();
+  screen.print(["one"]);
+  clock.setBack(3_600_000);
+  screen.print(["two"]);
+  clock.pass(FRAME_MS);
+  expect(vt.text).toBe("one\ntwo");
+});
+
 test("a foot that is the same is not drawn again", () => {
   const { clock, writes, show } = opened();
   for (let frame = 0; frame < 5; frame++) {

@@ -15,6 +15,14 @@ export class Clock {
     return () => this.#timers.delete(timer);
   };
 
+  /** What the clock shows is not what has passed. */
+  setBack(ms: number): void {
+    this.#nowMs -= ms;
+    const timers = [...this.#timers];
+    this.#timers.clear();
+    for (const { atMs, due } of timers) this.#timers.add({ atMs: atMs - ms, due });
+  }
+
   /** Lets time pass, and what is due in it happen in its order. */
   pass(ms: number): void {
     const endMs = this.#nowMs + ms;
