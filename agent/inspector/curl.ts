@@ -19,6 +19,13 @@ const left = new Set(["host", "content-length", "connection", "transfer-encoding
 const ofTheWay =
   /^(?:x-forwarded-.*|x-real-ip|forwarded|via|cf-(?:connecting-ip|ray|visitor|ipcountry|worker|ew-via)|cdn-loop)$/;
 
+/**
+ * What a terminal that it is pasted into would take for a key, inside of quotes too: with a Ctrl-C a body would end the line,
+ * and its next line would be a command.
+ */
+// oxlint-disable-next-line no-control-regex -- that is what it looks for
+const controls = /[\u0000-\u0008\u000b-\u001f\u007f]/;
+
 export function curlOf({ method, url, headers, body, reveal }: CurlOptions): string {
   const words: string[] = ["curl", "--globoff", "--path-as-is"];
   if (method === "HEAD") words.push("--head");
@@ -39,15 +46,16 @@ export function curlOf({ method, url, headers, body, reveal }: CurlOptions): str
   // Else curl would say that it is a form.
   if (!typed) words.push("-H", quote("Content-Type:"));
   const bytes = Buffer.from(body);
-  if (isUtf8(bytes) && !bytes.includes(0)) {
-    words.push("--data-raw", quote(bytes.toString("utf8")));
+  const text = bytes.toString("utf8");
+  if (isUtf8(bytes) && !controls.test(text)) {
+    words.push("--data-raw", quote(text));
     return words.join(" ");
   }
   words.push("--data-binary", "@-");
   return `printf ${quote(octal(bytes))} | ${words.join(" ")}`;
 }
 
-/** One word for the shell, whatever is in it but NUL. */
+/** One word for the shell, whatever is in it but NUL. As typed at a terminal it must be without control characters. */
 export function quote(text: string): string {
   if (/^[\w@%+=:,./-]+$/.test(text)) return text;
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;

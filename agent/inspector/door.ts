@@ -84,8 +84,9 @@ export class Door {
     if (typeof given === "string") return this.knows(given);
     for (const part of (headers.cookie ?? "").split(";")) {
       const equals = part.indexOf("=");
+      // Another port's server may have set one of this name too.
       if (part.slice(0, equals).trim() === this.#cookie) {
-        return this.knows(part.slice(equals + 1).trim());
+        if (this.knows(part.slice(equals + 1).trim())) return true;
       }
     }
     return false;

@@ -4,6 +4,9 @@ import type { Slab } from "./slab.ts";
 /** What is kept of each body. */
 export const MOST_BODY_BYTES = 64 * 1024;
 
+/** So many pieces become one: each takes a hundred bytes beside its own, and a visitor may send one byte at a time. */
+const MOST_PIECES = 64;
+
 export class KeptBody {
   #pieces: Uint8Array[] = [];
   #keptBytes = 0;
@@ -22,6 +25,7 @@ export class KeptBody {
     const kept = slab.keep(bytes.length > room ? bytes.subarray(0, room) : bytes);
     this.#pieces.push(kept);
     this.#keptBytes += kept.length;
+    if (this.#pieces.length === MOST_PIECES) this.#pieces = [new Uint8Array(this.read())];
     return kept.length;
   }
 

@@ -1,5 +1,7 @@
 /** Bytes to lines, of which no more than the beginning is kept: a line may never end. */
 
+import { Pieces } from "./pieces.ts";
+
 const LF = 0x0a;
 const CR = 0x0d;
 
@@ -14,8 +16,7 @@ export class Lines {
   readonly #most: number;
   /** Whether a CR alone ends a line, as in event streams. */
   readonly #byCr: boolean;
-  #pieces: Uint8Array[] = [];
-  #kept = 0;
+  #kept = new Pieces();
   #bytes = 0;
   /** The last byte was a CR that ended a line: an LF behind it belongs to it. */
   #afterCr = false;
@@ -61,21 +62,17 @@ export class Lines {
 
   #take(bytes: Uint8Array): void {
     this.#bytes += bytes.length;
-    const room = this.#most - this.#kept;
-    if (room <= 0 || bytes.length === 0) return;
-    const kept = bytes.slice(0, room);
-    this.#pieces.push(kept);
-    this.#kept += kept.length;
+    const room = this.#most - this.#kept.length;
+    if (room > 0 && bytes.length > 0) this.#kept.add(bytes.subarray(0, room));
   }
 
   #flush(): Line {
     const line: Line = {
-      text: decode(Buffer.concat(this.#pieces)),
+      text: decode(this.#kept.read()),
       bytes: this.#bytes,
-      cut: this.#bytes > this.#kept,
+      cut: this.#bytes > this.#kept.length,
     };
-    this.#pieces = [];
-    this.#kept = 0;
+    this.#kept = new Pieces();
     this.#bytes = 0;
     return line;
   }

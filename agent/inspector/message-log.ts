@@ -11,7 +11,7 @@ const MOST = 1000;
 const BATCH = 100;
 const MOST_BYTES = 1024 * 1024;
 
-/** What one takes beside its text. */
+/** What one takes beside its text and its label. */
 const MESSAGE_BYTES = 128;
 
 /** What a parser says of one. */
@@ -55,6 +55,6 @@ export class MessageLog {
   }
 }
 
-function sizeOf({ text }: Said): number {
-  return MESSAGE_BYTES + text.length;
+function sizeOf({ text, label = "" }: Said): number {
+  return MESSAGE_BYTES + text.length + label.length;
 }

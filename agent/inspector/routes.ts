@@ -281,7 +281,8 @@ export class Routes {
       "content-type": "application/octet-stream",
       "content-disposition": `attachment; filename="${part}-${recording.id}.bin"`,
       "content-length": bytes.length,
-      ...(fault === "" ? {} : { "sluice-inspector-note": fault }),
+      // It quotes the origin, whose words may have characters that no field of ours can.
+      ...(fault === "" ? {} : { "sluice-inspector-note": fault.replaceAll(/[^\x20-\x7e]/g, "?") }),
     });
     response.end(bytes);
   }

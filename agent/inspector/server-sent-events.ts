@@ -20,7 +20,8 @@ export class ServerSentEvents {
       this.#first = false;
       if (line === "") this.#dispatch(said);
       else if (line.startsWith(":")) {
-        said({ kind: "comment", bytes: length, text: line.slice(1).trimStart(), cut });
+        // No more blanks than one: what is left of a line keeps all of the line in memory.
+        said({ kind: "comment", bytes: length, text: line.slice(line[1] === " " ? 2 : 1), cut });
       } else this.#field(line, length, cut);
     });
   }

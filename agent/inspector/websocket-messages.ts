@@ -5,6 +5,7 @@
  * never agreed to through the tunnel, so that payloads are plain.
  */
 import { MOST_TEXT_BYTES, type Said } from "./message-log.ts";
+import { Pieces } from "./pieces.ts";
 
 const MOST_HEADER_BYTES = 14;
 
@@ -23,8 +24,7 @@ interface Frame {
 /** What has come of a message. */
 interface Parts {
   readonly opcode: number;
-  readonly pieces: Uint8Array[];
-  kept: number;
+  readonly kept: Pieces;
   bytes: number;
 }
 
@@ -86,9 +86,9 @@ export class WebSocketMessages {
     const at = short < 126 ? 2 : short === 126 ? 4 : 10;
     const mask = (second & 0x80) === 0 ? undefined : Uint8Array.from(header.subarray(at, at + 4));
     this.#frame = { opcode, final, mask, bytes, come: 0 };
-    if (opcode >= 8) this.#control = { opcode, pieces: [], kept: 0, bytes: 0 };
+    if (opcode >= 8) this.#control = { opcode, kept: new Pieces(), bytes: 0 };
     else if (opcode > 0 || this.#message === undefined) {
-      this.#message = { opcode, pieces: [], kept: 0, bytes: 0 };
+      this.#message = { opcode, kept: new Pieces(), bytes: 0 };
     }
   }
 
@@ -96,17 +96,17 @@ export class WebSocketMessages {
     const end = Math.min(bytes.length, from + frame.bytes - frame.come);
     const parts = frame.opcode >= 8 ? this.#control : this.#message;
     if (parts !== undefined) {
-      const room = (frame.opcode >= 8 ? CONTROL_BYTES : MOST_TEXT_BYTES) - parts.kept;
+      const room = (frame.opcode >= 8 ? CONTROL_BYTES : MOST_TEXT_BYTES) - parts.kept.length;
       if (room > 0 && end > from) {
-        const kept = bytes.slice(from, Math.min(end, from + room));
+        // A copy: the bytes are on their way, and `Buffer.slice` would be the same ones.
+        const kept = new Uint8Array(bytes.subarray(from, Math.min(end, from + room)));
         const { mask } = frame;
         if (mask !== undefined) {
           for (let i = 0; i < kept.length; i++) {
             kept[i] = (kept[i] as number) ^ (mask[(frame.come + i) & 3] as number);
           }
         }
-        parts.pieces.push(kept);
-        parts.kept += kept.length;
+        parts.kept.add(kept);
       }
       parts.bytes += end - from;
     }
@@ -143,10 +143,10 @@ const kinds = new Map<number, Said["kind"]>([
   [10, "pong"],
 ]);
 
-function saidBy({ opcode, pieces, kept, bytes }: Parts): Said {
-  const content = Buffer.concat(pieces);
+function saidBy({ opcode, kept, bytes }: Parts): Said {
+  const content = Buffer.from(kept.read());
   const kind = kinds.get(opcode) ?? "binary";
-  const cut = bytes > kept;
+  const cut = bytes > kept.length;
   if (kind === "close") {
     const code = content.length >= 2 ? content.readUInt16BE(0) : 1005;
     return { kind, bytes, text: content.subarray(2).toString("utf8"), cut, label: String(code) };

@@ -1,10 +1,25 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Capture } from "../../../agent/inspector/capture.ts";
-import { MOST_BODY_BYTES } from "../../../agent/inspector/kept-body.ts";
+import { KeptBody, MOST_BODY_BYTES } from "../../../agent/inspector/kept-body.ts";
+import { Lines } from "../../../agent/inspector/lines.ts";
 import type { Recording } from "../../../agent/inspector/recording.ts";
+import { Slab } from "../../../agent/inspector/slab.ts";
 import type { ExchangeWatch } from "../../../agent/watch.ts";
 import { answerHead, endWell, opened } from "./seen.ts";
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
+
+/** What is used of memory, without what nobody holds. */
+function usedBytes(): number {
+  collect();
+  collect();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
 
 function only(capture: Capture): Recording {
   const [recording] = capture.newest();
@@ -26,6 +41,33 @@ test("of a body the beginning is kept, and how long it was is said", () => {
   });
   const expected = Buffer.concat(Array.from({ length: 16 }, (_, i) => Buffer.alloc(4096, i)));
   expect(only(capture).responseBody.read().equals(expected)).toBe(true);
+});
+
+test("a body that comes byte by byte takes little more than its bytes", () => {
+  const slab = new Slab();
+  const before = usedBytes();
+  const bodies = Array.from({ length: 10 }, () => {
+    const body = new KeptBody();
+    for (let i = 0; i < MOST_BODY_BYTES; i++) body.add(Uint8Array.of(i), slab);
+    return body;
+  });
+  // It was a hundred times as much; what is swept later is still counted.
+  expect(usedBytes() - before).toBeLessThan(32 * 10 * MOST_BODY_BYTES);
+  for (const body of bodies) {
+    expect(body.keptBytes).toBe(MOST_BODY_BYTES);
+    expect(body.read().every((byte, i) => byte === i % 256)).toBe(true);
+  }
+});
+
+test("half a line that comes byte by byte takes little more than its bytes", () => {
+  const before = usedBytes();
+  const all = Array.from({ length: 50 }, () => {
+    const lines = new Lines({ mostBytes: 4096, byCr: true });
+    for (let i = 0; i < 4096; i++) lines.read(Buffer.from("a"), () => {});
+    return lines;
+  });
+  expect(usedBytes() - before).toBeLessThan(8 * 50 * 4096);
+  for (const lines of all) expect(lines.rest()?.text).toBe("a".repeat(4096));
 });
 
 test("bytes that were lent are copied", () => {

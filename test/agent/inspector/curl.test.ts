@@ -83,6 +83,14 @@ test("no part of a request is a word of the shell's", () => {
   );
 });
 
+test("what is pasted into a terminal has no keys in it, whatever the body has", () => {
+  const body = Buffer.from("\u0003\nrm -rf ~\n\u001b[201~\r\u007f");
+  const line = curlOf({ ...plain, method: "POST", body });
+  // oxlint-disable-next-line no-control-regex -- that is what must not be there
+  expect(line).not.toMatch(/[\u0000-\u001f\u007f]/);
+  expect(run(line).stdin.equals(body)).toBe(true);
+});
+
 describe("a body that is no text", () => {
   test("comes to curl byte for byte, from stdin", () => {
     fc.assert(

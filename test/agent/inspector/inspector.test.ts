@@ -106,6 +106,12 @@ describe("the door", () => {
     expect(page.headers["content-type"]).toMatch(/^text\/html/);
   });
 
+  test("opens though another server has set a cookie of the same name", async () => {
+    const cookie = `sluice-inspector-${inspector.port}=`;
+    const headers = { cookie: `${cookie}x; ${cookie}${token()}; ${cookie}y` };
+    expect((await ask("/api/status", { stranger: true, headers })).status).toBe(200);
+  });
+
   test.each([
     ["no token", {}],
     ["a wrong token", { "sluice-inspector-token": "x" }],
@@ -225,6 +231,17 @@ describe("what is asked of it", () => {
       expect(headers["content-type"]).toBe("application/octet-stream");
       expect(headers["content-disposition"]).toMatch(/^attachment/);
     }
+  });
+
+  test("a body with an encoding that no field can name is shown as it came", async () => {
+    origin.on("/", ({ response }) => {
+      response.setHeader("content-encoding", Buffer.from("gz\u0130p").toString("latin1"));
+      response.end("tea");
+    });
+    const id = await visit({});
+    const { status, headers, body } = await ask(`/api/exchanges/${id}/response-body?decoded=1`);
+    expect({ status, body }).toEqual({ status: 200, body: "tea" });
+    expect(headers["sluice-inspector-note"]).toMatch(/^it is encoded with gz\?\?p,/);
   });
 
   test("what is unknown is not found, and nothing breaks", async () => {

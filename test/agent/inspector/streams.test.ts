@@ -203,6 +203,25 @@ describe("a WebSocket", () => {
   });
 });
 
+test("bytes that are on their way are not changed, though the origin masks them", () => {
+  const frame = Buffer.from([0x81, 0x83, 1, 2, 3, 4, 0x60, 0x60, 0x60]);
+  const before = Buffer.from(frame);
+  const all: Said[] = [];
+  new WebSocketMessages().read(frame, (said) => all.push(said));
+  expect(all).toEqual([{ kind: "text", bytes: 3, text: "abc", cut: false }]);
+  expect(frame.equals(before)).toBe(true);
+});
+
+test("what is kept of an event counts: its name, its id, and the blanks before a comment", () => {
+  const log = new MessageLog();
+  const events = new ServerSentEvents();
+  const type = "e".repeat(200);
+  const text = `event: ${type}\nid: ${type}\ndata: x\n\n:${" ".repeat(2000)}x\n`;
+  events.read(Buffer.from(text), (said) => log.add(0, "out", said));
+  expect(log.count).toBe(2);
+  expect(log.bytes).toBeGreaterThan(text.length - 32);
+});
+
 test("a compressed event stream has chunks, and says why it has no events", () => {
   const capture = new Capture();
   const watch = opened(capture.of("shop"));
