@@ -9,11 +9,8 @@ _${name}() {
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     each="\${COMP_WORDS[i]}"
-    # Behind -- another program's words begin.
-    if [[ $each == -- ]]; then
-      COMPREPLY=($(compgen -f -- "$word"))
-      return
-    fi
+    # Behind -- another program's words begin. Nothing said is file names: see below.
+    [[ $each == -- ]] && return
     case "$place $each" in
 ${places
   .filter(({ path }) => path.length > 0)
@@ -33,6 +30,7 @@ ${places.flatMap(valueCases).join("\n")}
 ${places.map(placeCase).join("\n")}
   esac
 }
+# Where we say nothing bash offers file names itself: it quotes what a shell would act on, which compgen does not.
 complete -o default -F _${name} ${name}
 `;
 }
@@ -71,9 +69,9 @@ function reply(values: Values): string {
     case "words":
       return `COMPREPLY=($(compgen -W ${quoted(values.words.join(" "))} -- "$word"))`;
     case "files":
-      return `COMPREPLY=($(compgen -f -- "$word"))`;
+      return ":";
     case "directories":
-      return `COMPREPLY=($(compgen -d -- "$word"))`;
+      return "compopt -o dirnames 2>/dev/null";
     default:
       return "compopt +o default 2>/dev/null";
   }

@@ -1,6 +1,6 @@
 /** Completion in real shells: what Tab offers. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -52,7 +52,10 @@ function has(shell: string): boolean {
 }
 
 describe.skipIf(!has("bash"))("bash", () => {
-  test.each(cases)("%s", (line, words) => {
+  // Of files and directories we say nothing: bash offers them itself.
+  const ours = cases.filter(([, words]) => !words.includes("state/"));
+
+  test.each(ours)("%s", (line, words) => {
     const typed = line.split(" ").map((word) => `'${word}'`);
     const script = `source ./agent.bash; COMP_WORDS=(${typed.join(" ")}); COMP_CWORD=${typed.length - 1}; _agent; printf '%s\\n' "\${COMPREPLY[@]}"`;
     const said = execFileSync("bash", ["-c", script], { cwd: directory, encoding: "utf8" });
@@ -64,6 +67,42 @@ describe.skipIf(!has("bash"))("bash", () => {
       "source ./agent.bash; COMP_WORDS=(agent connect --log-level = w); COMP_CWORD=4; _agent; printf '%s\\n' \"${COMPREPLY[@]}\"; COMP_WORDS=(agent connect -- --p); COMP_CWORD=3; _agent; printf '%s\\n' \"${COMPREPLY[@]}\"";
     const said = execFileSync("bash", ["-c", script], { cwd: directory, encoding: "utf8" });
     expect(said).toBe("warn\n\n");
+  });
+});
+
+/** What a command gets when Tab is pressed behind `line` and then Enter, in an interactive bash. */
+function pressed(line: string, cwd: string): string {
+  const keys = `source ${directory}/agent.bash; agent() { printf '<%s>' "$@"; echo; }\n${line}\t\nexit\n`;
+  const { stdout } = spawnSync("bash", ["--norc", "--noprofile", "-i"], {
+    cwd,
+    encoding: "utf8",
+    input: keys,
+    timeout: 10_000,
+  });
+  return stdout.trim().split("\n").at(-1) ?? "";
+}
+
+describe.skipIf(!has("bash"))("bash, where a file's name would be a command", () => {
+  let hostile = "";
+
+  beforeAll(() => {
+    hostile = mkdtempSync(join(tmpdir(), "sluice-test-"));
+    for (const name of ["y;touch made", "z>made"]) writeFileSync(join(hostile, name), "");
+    for (const name of ["d $(touch made)", "state"]) mkdirSync(join(hostile, name));
+  });
+
+  afterAll(() => rmSync(hostile, { recursive: true }));
+
+  test.each([
+    ["agent connect --token-file y", "<connect><--token-file><y;touch made>"],
+    ["agent connect --token-file=y", "<connect><--token-file=y;touch made>"],
+    ["agent connect --token-file z", "<connect><--token-file><z>made>"],
+    ["agent connect -- y", "<connect><--><y;touch made>"],
+    ["agent edge --data d", "<edge><--data><d $(touch made)/>"],
+    ["agent edge --data st", "<edge><--data><state/>"],
+  ])("%s", (line, words) => {
+    expect(pressed(line, hostile)).toBe(words);
+    expect(existsSync(join(hostile, "made"))).toBe(false);
   });
 });
 
