@@ -5,8 +5,10 @@ import { notAskedFor, readConfigFile, servicesOf } from "../config/config-file.t
 import { type Given, type GivenValues, isOn } from "../config/given.ts";
 import { secretSource } from "../config/secret.ts";
 import { type ExitCode, exits } from "../config/usage.ts";
+import { isToken, withoutPassword } from "../config/without-password.ts";
 import { proxyFor } from "../connection/proxy.ts";
 import type { OpenLog } from "../terminal/open-log.ts";
+import { shown as visible } from "../terminal/text.ts";
 
 /** Most values are shorter; longer ones push their source to the right. */
 const VALUE_COLUMNS = 30;
@@ -39,13 +41,14 @@ export async function configShow(
     process.stdout.write(`${JSON.stringify({ file: file?.path, services: all })}\n`);
     return exits.clean;
   }
+  // Values are what somebody wrote into a file or a variable, which may be anything.
   const lines = [`configuration: ${file?.path ?? "no file, flags and environment alone"}`];
   for (const { service, values } of all) {
-    lines.push("", `${service ?? "(no service)"}:`);
+    lines.push("", `${visible(service ?? "(no service)")}:`);
     const name = Math.max(...values.map((each) => each.name.length));
     for (const each of values) {
-      const text = (each.value ?? "-").padEnd(VALUE_COLUMNS);
-      lines.push(`  ${each.name.padEnd(name)}  ${text}  ${each.from}`);
+      const text = visible(each.value ?? "-").padEnd(VALUE_COLUMNS);
+      lines.push(`  ${each.name.padEnd(name)}  ${text}  ${visible(each.from)}`);
     }
   }
   process.stdout.write(`${lines.join("\n")}\n`);
@@ -81,7 +84,7 @@ export function valuesOf(
     const label = kebab(name);
     if (value !== undefined) {
       const said = truth ? (isOn(value) ? "yes" : "no") : value.text;
-      shown.push({ name: label, value: bare(said), from: value.from });
+      shown.push({ name: label, value: withoutPassword(said), from: value.from });
       continue;
     }
     // An empty variable is as good as none, but one wonders.
@@ -105,11 +108,6 @@ function kebab(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** A URL without the password that somebody may have put into it. */
-function bare(text: string): string {
-  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, "$1••••@");
-}
-
 /** The end of a secret tells it from others, and gives nothing away; a short one has no end to spare. */
 export function masked(secret: string): string {
   return secret.length < 16 ? "••••" : `••••${secret.slice(-4)}`;
@@ -126,6 +124,7 @@ async function tokenOf(given: GivenValues, environment: NodeJS.ProcessEnv): Prom
       : { name, value: masked(text), from: variable };
   }
   if (file === "-") return { name, value: "(stdin, not read)", from: value.from };
+  if (isToken(file)) return { name, value: "(no file's path)", from: value.from };
   const from = `${value.from}: ${file}`;
   try {
     const text = (await readFile(file, "utf8")).trim();

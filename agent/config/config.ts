@@ -13,6 +13,7 @@ import { MAX_SHARDS } from "../connection/shard-count.ts";
 import type { Role } from "../edge-here/token.ts";
 import { type Given, type GivenValues, isOn } from "./given.ts";
 import { UsageError } from "./usage.ts";
+import { withoutPassword } from "./without-password.ts";
 
 export { isOn } from "./given.ts";
 export { isLoopback } from "./loopback.ts";
@@ -313,8 +314,9 @@ function check<S extends v.GenericSchema<unknown, unknown>>(
   throw complaint(given, result.issues[0].message);
 }
 
-/** A value may hold anything: what a terminal would act on is not shown as it is. */
-function complaint({ from, text }: Given, expects: string): UsageError {
+/** A value may hold anything: what a terminal would act on is not shown as it is, and a password not at all. */
+function complaint({ from, text: given }: Given, expects: string): UsageError {
+  const text = withoutPassword(given);
   const shown = isHeaderValue(text) ? `"${text}"` : JSON.stringify(text);
   return new UsageError(`${from} must be ${expects}, not ${shown}.`);
 }

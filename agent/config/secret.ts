@@ -7,6 +7,7 @@ import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import type { Given } from "./given.ts";
 import { UsageError } from "./usage.ts";
+import { isToken } from "./without-password.ts";
 
 /** The shortest secret that may sign tokens: 32 characters of hex are 128 bits, beyond guessing. */
 export const MIN_SECRET_CHARS = 32;
@@ -47,6 +48,11 @@ export async function readSecret(
   if (file === undefined) {
     const value = environment[variable]?.trim();
     return value === undefined || value === "" ? undefined : value;
+  }
+  if (isToken(file)) {
+    throw new UsageError(
+      `${flag} takes the path of a file, and was given a token itself, which \`ps\` shows to everyone. Put it into a file, or set ${variable}.`,
+    );
   }
   if (file === "-" && stdin.isTTY === true) ask(`Paste the ${what}, then Enter and Ctrl-D.`);
   const secret = (await read(source, file, stdin)).trim();

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { masked } from "../../agent/commands/config-show.ts";
+import { withoutPassword } from "../../agent/config/without-password.ts";
 import { signToken } from "../../agent/edge-here/token.ts";
 import { Program } from "../support/program.ts";
 
@@ -140,5 +141,55 @@ describe("show", () => {
     const { out, err } = await run(["show"]);
     expect(out).toContain("no file, flags and environment alone");
     expect(err).toContain("sluice.config.json is here and is not read");
+  });
+});
+
+describe("what got into a value by mistake is not shown", () => {
+  test.each([
+    ["https://user:hunter2@host", "https://••••@host"],
+    ["https://user:hun/ter2@host", "https://••••@host"],
+    ["https://user:hun@ter2@host:1", "https://••••@host:1"],
+    ["root:hunter2@db:80", "••••@db:80"],
+    ["https://host", "https://host"],
+    ["/@scope/me:you@", "/@scope/me:you@"],
+    ["unix:/run/me@here", "unix:/run/me@here"],
+    ["unix:///run/me@here", "unix:///run/me@here"],
+    [String.raw`C:\Users\me@work\ca.pem`, String.raw`C:\Users\me@work\ca.pem`],
+  ])("%s", (given, seen) => {
+    expect(withoutPassword(given)).toBe(seen);
+  });
+
+  test("by `config show`, nor what a terminal would act on", async () => {
+    const { out } = await run(["show", "--edge", "https://u:hun/ter2@host"], {
+      AGENT_HOST_HEADER: "a\u001b]0;title\u0007\u009b2J",
+    });
+    expect(out).toContain("https://••••@host ");
+    expect(out).toContain(String.raw`a\x1b]0;title\x07\x9b2J`);
+    expect(out).not.toContain("ter2");
+  });
+
+  test("by the sentence that refuses it", async () => {
+    const { code, err } = await run([
+      "check",
+      "-e",
+      "https://u:hun@ter2@host",
+      "-s",
+      "shop",
+      "-p",
+      "1",
+    ]);
+    expect(code).toBe(2);
+    expect(err).toContain('not "https://••••@host"');
+  });
+
+  test("a token where its file's path belongs", async () => {
+    const { out } = await run(["show", "--token-file", token]);
+    expect(out).toMatch(/token +\(no file's path\) +--token-file$/);
+    expect(out).not.toContain(token.slice(0, 20));
+    const flags = ["-e", edge, "-s", "shop", "-p", "4000", "--token-file", token];
+    const { code, err } = await run(["check", ...flags]);
+    expect(code).toBe(2);
+    expect(err).toContain("--token-file takes the path of a file, and was given a token itself");
+    expect(err).not.toContain(token.slice(0, 20));
   });
 });

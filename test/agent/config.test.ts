@@ -51,7 +51,6 @@ test.each([
   ["edge", "ftp://edge.example"],
   ["edge", "https://edge.example/path"],
   ["edge", "https://edge.example/?query"],
-  ["edge", "https://user@edge.example"],
   ["edge", "edge.example"],
   ["service", "Shop"],
   ["service", "-shop"],
