@@ -51,6 +51,15 @@ export const agentCodes = {
     event: "warning",
     says: "--insecure-origin is set: whoever answers at the origin's address is believed to be your server.",
   },
+  "metrics-exposed": {
+    event: "warning",
+    says: "--metrics is not on a loopback address: whoever reaches it can read the numbers.",
+  },
+  "not-ready": {
+    event: "error",
+    exit: exits.runtime,
+    says: "`agent ready` found no agent that requests would reach: it is not connected, is leaving, or does not run.",
+  },
 } as const satisfies Record<string, AgentCodeRule>;
 
 /** What answered the upgrade with this status was not the edge, or not in its own name. */

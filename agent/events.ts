@@ -37,6 +37,8 @@ export type AgentEvent =
   | { readonly event: "listening"; readonly url: string }
   /** The page that shows exchanges; the URL holds its token. */
   | { readonly event: "inspector"; readonly url: string }
+  /** Metrics are there, and `/ready` beside them. */
+  | { readonly event: "metrics"; readonly url: string }
   | (OfShard & {
       readonly event: "connected";
       readonly url: string;
@@ -87,5 +89,5 @@ export type AgentEvent =
 /** What an agent itself tells, and so what the library's listeners get: the others are a command's. */
 export type TunnelEvent = Exclude<
   AgentEvent,
-  { readonly event: "listening" | "inspector" | "origin" }
+  { readonly event: "listening" | "inspector" | "metrics" | "origin" }
 >;

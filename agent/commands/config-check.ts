@@ -3,6 +3,7 @@ import { type ConnectConfig, connectConfig, publicUrl } from "../config/config.t
 import { notAskedFor, readConfigFile, servicesOf } from "../config/config-file.ts";
 import { type GivenValues, isOn } from "../config/given.ts";
 import { inspectConfig } from "../config/inspect.ts";
+import { metricsConfig } from "../config/metrics.ts";
 import { readCertificates } from "../config/pem.ts";
 import { type ExitCode, exits, UsageError } from "../config/usage.ts";
 import { flawOf, makeToken } from "../connection/refused-token.ts";
@@ -16,6 +17,7 @@ export async function configCheck(given: GivenValues, { log }: OpenLog): Promise
   if (unread !== undefined) log.say(unread);
   const services = file === undefined ? [given] : servicesOf(file, given);
   inspectConfig(given, false);
+  metricsConfig(given);
   const found: { readonly config: ConnectConfig; readonly token: string }[] = [];
   for (const values of services) {
     const config = connectConfig(values);

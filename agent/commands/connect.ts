@@ -8,6 +8,7 @@ import type { OpenLog } from "../terminal/open-log.ts";
 import { agentToken } from "./agent-token.ts";
 import { develop } from "./develop.ts";
 import { startInspector } from "./inspect.ts";
+import { startMetrics } from "./metrics.ts";
 
 /** @returns the exit code: one of ours, or that of a command that we ran. @throws UsageError */
 export async function connect(
@@ -51,9 +52,10 @@ export async function connect(
     return own;
   });
   const inspector = await startInspector(given, (event) => log.event(event));
+  const metrics = await startMetrics(given, (event) => log.event(event));
   const { newAgent } = await import("./new-agent.ts");
   const agents = wanted.map((each, index) =>
-    newAgent({ ...each, open: { log: logs[index] ?? log, live }, inspector }),
+    newAgent({ ...each, open: { log: logs[index] ?? log, live }, inspector, metrics }),
   );
   const redial = (): void => {
     for (const agent of agents) agent.redial("asked to dial again");

@@ -2,12 +2,14 @@
 import type { Agent } from "../agent.ts";
 import { connectConfig, publicUrl, socketUrl } from "../config/config.ts";
 import type { GivenValues } from "../config/given.ts";
+import { metricsConfig } from "../config/metrics.ts";
 import { exits, UsageError } from "../config/usage.ts";
 import { DevServer } from "../dev-server/dev-server.ts";
 import { onHangup, onSignals } from "../signals.ts";
 import type { OpenLog } from "../terminal/open-log.ts";
 import { agentToken } from "./agent-token.ts";
 import { startInspector } from "./inspect.ts";
+import { startMetrics } from "./metrics.ts";
 
 /** How long a command may take to end when we cannot go on. */
 const STOP_WITHIN_MS = 5000;
@@ -26,6 +28,7 @@ export async function develop(
   }
   // Where it listens will be known later; everything else is checked before it starts.
   const draft = connectConfig({ ...rest, port: port ?? { text: "1", from: "--port", flag: true } });
+  metricsConfig(values);
   const log = all.of(draft.service, "");
   const token = await agentToken(draft, rest, log);
   const server = new DevServer({
@@ -62,8 +65,9 @@ export async function develop(
     const config = connectConfig({ ...rest, origin: { text, from: server.name, flag: true } });
     log.live(`${server.name} listens on ${text}; connecting to ${socketUrl(config).href}`);
     const inspector = await startInspector(values, (event) => log.event(event));
+    const metrics = await startMetrics(values, (event) => log.event(event));
     const { newAgent } = await import("./new-agent.ts");
-    const running = newAgent({ config, token, values, open: { log, live }, inspector });
+    const running = newAgent({ config, token, values, open: { log, live }, inspector, metrics });
     agent = running;
     const redial = (): void => running.redial("asked to dial again");
     onHangup(redial);

@@ -149,10 +149,27 @@ export function connectFlags(command: Command): Command {
       ),
     )
     .addOption(option("--no-inspect", "AGENT_INSPECT", "without that page (the variable: 0)"))
-    .addOption(new Option("--inspect").hideHelp());
+    .addOption(new Option("--inspect").hideHelp())
+    .addOption(
+      metricsFlag("tell Prometheus and health checks how it goes, at this address or port"),
+    );
   return outputFlags(command).addOption(
     option("--qr", "AGENT_QR", "show the public URL as a QR code"),
   );
+}
+
+/** The same address for who tells and who asks. */
+function metricsFlag(description: string): Option {
+  return option("--metrics <address>", "AGENT_METRICS", description);
+}
+
+/** Those of `agent ready`. */
+export function readyFlags(command: Command): Command {
+  return command
+    .addOption(metricsFlag("where the agent tells how it is: what `agent connect` was given"))
+    .addOption(
+      option("--timeout <time>", "AGENT_READY_TIMEOUT", "how long it may take (default 2s)"),
+    );
 }
 
 /** Those of `agent doctor`: what `agent connect` would be given, and how to look at it. */

@@ -9,7 +9,7 @@ import type { GivenValues } from "../config/given.ts";
 import { VERSION } from "../software.ts";
 import { coloured } from "../terminal/text.ts";
 import type { OpenLog } from "../terminal/open-log.ts";
-import { connectFlags, doctorFlags, edgeFlags, tokenFlags } from "./flags.ts";
+import { connectFlags, doctorFlags, edgeFlags, readyFlags, tokenFlags } from "./flags.ts";
 
 /** What a command does. The exit code is one of ours, or that of a command that we ran. */
 export type Run = (
@@ -110,6 +110,13 @@ Error codes: docs/errors.md`,
     )
     .action((_options, command: Command) =>
       start(command, async () => (await import("./doctor.ts")).doctor, { serves: false }),
+    );
+
+  readyFlags(program.command("ready"))
+    .description("whether a running agent can get requests: exit code 0 or 1, for health checks")
+    .addHelpText("after", examples("agent ready --metrics 9090"))
+    .action((_options, command: Command) =>
+      start(command, async () => (await import("./ready.ts")).ready, here),
     );
 
   const config = program

@@ -60,7 +60,7 @@ export async function demo(given: GivenValues, open: OpenLog): Promise<ExitCode>
     grace: { text: GRACE, from: "--grace", flag: true },
   });
   const inspector = await startInspector({}, (event) => log.event(event));
-  agent = newAgent({ config, token, values: {}, open, inspector });
+  agent = newAgent({ config, token, values: {}, open, inspector, metrics: undefined });
   const exit = agent.run();
   // Whichever part ends first ends the others.
   const edgeDied = edge.ended.then(

@@ -154,6 +154,8 @@ export function told(event: AgentEvent): Line[] {
       const { rttMs, streams } = event;
       return [[[`connected again, rtt ${showMs(rttMs)}, ${requests(streams)} in flight went on`]]];
     }
+    case "metrics":
+      return [field("Metrics", event.url)];
     case "shards":
       return [[[`the service is spread over ${event.shards} objects`]]];
     case "replaced":

@@ -47,6 +47,7 @@ export class LiveVoice implements Voice {
   readonly #statistics: Statistics;
   readonly #services = new Map<string, Service>();
   #inspector: string | undefined;
+  #metrics: string | undefined;
   /** Where an edge of this process listens. */
   #edge: string | undefined;
   /** What to press for more; undefined when nobody listens to keys. */
@@ -130,6 +131,10 @@ export class LiveVoice implements Voice {
         this.#inspector = event.url;
         if (service.url !== undefined) this.#fields([field("Inspector", event.url)], about);
         break;
+      case "metrics":
+        this.#metrics = event.url;
+        this.#fields(told(event), about);
+        break;
       case "listening":
         this.#edge = event.url;
         break;
@@ -183,6 +188,7 @@ export class LiveVoice implements Voice {
     }
     if (this.#edge !== undefined) this.rows([field("Edge", this.#edge)]);
     if (this.#inspector !== undefined) this.rows([field("Inspector", this.#inspector)]);
+    if (this.#metrics !== undefined) this.rows([field("Metrics", this.#metrics)]);
   }
 
   sayStatistics(): void {

@@ -13,6 +13,9 @@ FROM node:24-slim
 COPY --from=build /tmp/sluice-*.tgz /tmp/
 RUN npm install --global --no-audit --no-fund /tmp/sluice-*.tgz && rm /tmp/sluice-*.tgz && npm cache clean --force
 USER 65532:65532
-ENV AGENT_TOKEN_FILE=/run/secrets/token
+# For the health check, inside; 0.0.0.0:9090 lets a scraper at /metrics too.
+ENV AGENT_TOKEN_FILE=/run/secrets/token AGENT_METRICS=127.0.0.1:9090
+# For those who look: while the agent dials again, which it does by itself, it is not ready.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["agent", "ready", "--timeout", "4s"]
 ENTRYPOINT ["agent"]
 CMD ["connect"]

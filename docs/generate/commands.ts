@@ -21,6 +21,7 @@ const meaning: Record<keyof typeof exits, string> = {
 const events: readonly (readonly [name: string, fields: string, when: string])[] = [
   ["listening", "url", "`agent edge` answers there"],
   ["inspector", "url", "the page that shows exchanges is there"],
+  ["metrics", "url", "metrics are there, and `/ready` beside them"],
   [
     "connected",
     "url, service, session, rttMs, origin, concurrency, again, visitors?, shard?",

@@ -161,6 +161,14 @@ const ofTheAgent: Record<keyof typeof agentCodes, Advice> = {
     agent: "`warning: … (insecure-origin, …)`",
     next: "Give `--origin-ca <PEM file>` with the server's certificate or its authority instead.",
   },
+  "metrics-exposed": {
+    agent: "`warning: … (metrics-exposed, …)`",
+    next: "Give `--metrics 9090` for this machine alone. In a container or a cluster, where the scraper is elsewhere: let only it reach the port, by a network of its own or a firewall.",
+  },
+  "not-ready": {
+    agent: "`error: … (not-ready, …)`, exit code 1 of `agent ready`",
+    next: "Read the line: it names the services that are not connected, or says that nobody answers. Then what `agent connect` printed, or `agent doctor` with its flags.",
+  },
 };
 
 /** A heading of its own for each code: its anchor is the code. */

@@ -64,9 +64,11 @@ test("the start: who speaks, what is being tried, and then where everything is a
   );
   tell({ event: "origin", origin: "http://localhost:4000", up: true, ms: 2 });
   tell({ event: "inspector", url: "http://127.0.0.1:4040/?t=9f2c" });
+  tell({ event: "metrics", url: "http://127.0.0.1:9090/metrics" });
   tell({ ...connected, visitors: "public" });
   expect(vt.text).toBe(`  agent 0.1.0  protocol 1
 
+  ➜  Metrics   http://127.0.0.1:9090/metrics
   ➜  Public    https://edge.example.workers.dev/send/shop/
   ➜  Origin    http://localhost:4000  (up, 2 ms)
   ➜  Inspector http://127.0.0.1:4040/?t=9f2c

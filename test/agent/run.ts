@@ -4,6 +4,7 @@
 import { Agent } from "../../agent/agent.ts";
 import { connectConfig } from "../../agent/config/config.ts";
 import type { AgentEvent } from "../../agent/events.ts";
+import type { ServiceMetrics } from "../../agent/metrics/service-metrics.ts";
 import { Log } from "../../agent/terminal/log.ts";
 import type { ExitCode } from "../../agent/config/usage.ts";
 import { Watch } from "../support/until.ts";
@@ -14,6 +15,8 @@ export interface RunFlags {
   readonly grace?: string;
   readonly replace?: boolean;
   readonly concurrency?: number;
+  /** Counts what it does. */
+  readonly metrics?: ServiceMetrics;
 }
 
 export class Run {
@@ -23,7 +26,8 @@ export class Run {
   readonly events: (AgentEvent & { readonly at: number })[] = [];
   readonly #watch = new Watch();
 
-  constructor({ edge, port, grace = "10s", replace = false, concurrency = 64 }: RunFlags) {
+  constructor(flags: RunFlags) {
+    const { edge, port, grace = "10s", replace = false, concurrency = 64, metrics } = flags;
     const given = (text: string) => ({ text, from: "--flag", flag: true });
     const config = connectConfig({
       edge: given(edge.href),
@@ -44,7 +48,16 @@ export class Run {
       stderr: { write: () => {} },
       now: Date.now,
     });
-    this.agent = new Agent({ config, token: "a.token", report: (event) => log.event(event) });
+    this.agent = new Agent({
+      config,
+      token: "a.token",
+      // What waits for an event finds it counted.
+      report: (event) => {
+        metrics?.report(event);
+        log.event(event);
+      },
+      ...(metrics === undefined ? {} : { watch: metrics }),
+    });
     this.exit = this.agent.run();
   }
 

@@ -158,4 +158,33 @@ describe("the Dockerfiles", () => {
     },
     2 * START_MS,
   );
+
+  test(
+    "the agent's health check passes while it is connected, and fails without an edge and without an agent",
+    async () => {
+      const found = await instructions("agent.Dockerfile");
+      const [check = ""] = found.get("HEALTHCHECK") ?? [];
+      const [program, ...words] = JSON.parse(
+        check.slice(check.indexOf("CMD ") + "CMD ".length),
+      ) as string[];
+      expect(program).toBe("agent");
+      // Where the two agree; here the port is one that is free.
+      expect(found.get("ENV")?.join(" ")).toMatch(/\bAGENT_METRICS=127\.0\.0\.1:9090$/);
+      const edge = await Edge.start();
+      cleanups.push(() => edge.stop());
+      const agent = await edge.agent({ service: "shop", port: 1, flags: ["--metrics", "0"] });
+      const { host } = new URL(String((await agent.event("metrics"))["url"]));
+      const healthy = async (): Promise<number | null> => {
+        const asks = Program.agent(words, { env: { AGENT_METRICS: host } });
+        return (await asks.exit(START_MS)).code;
+      };
+      expect(await healthy()).toBe(0);
+      await edge.program.stop();
+      await agent.event("disconnected");
+      expect(await healthy()).toBe(1);
+      await agent.stop();
+      expect(await healthy()).toBe(1);
+    },
+    2 * START_MS,
+  );
 });
