@@ -15,10 +15,6 @@ import { type Given, type GivenValues, isOn } from "./given.ts";
 import { UsageError } from "./usage.ts";
 import { withoutPassword } from "./without-password.ts";
 
-export { isOn } from "./given.ts";
-export { isLoopback } from "./loopback.ts";
-export type { Given, GivenValues } from "./given.ts";
-
 /** Where the origin is: what undici and node:http need, and how to show it. */
 export interface OriginAddress {
   /** Scheme, host and port. For a Unix socket the host is only what `Host` says. */
