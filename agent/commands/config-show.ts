@@ -8,6 +8,7 @@ import { type ExitCode, exits } from "../config/usage.ts";
 import { isToken, withoutPassword } from "../config/without-password.ts";
 import { proxyFor } from "../connection/proxy.ts";
 import type { OpenLog } from "../terminal/open-log.ts";
+import { printableJson } from "../terminal/json.ts";
 import { shown as visible } from "../terminal/text.ts";
 
 /** Most values are shorter; longer ones push their source to the right. */
@@ -38,7 +39,7 @@ export async function configShow(
     all.push({ service: values["service"]?.text, values: shown });
   }
   if (isOn(given["json"])) {
-    process.stdout.write(`${JSON.stringify({ file: file?.path, services: all })}\n`);
+    process.stdout.write(`${printableJson({ file: file?.path, services: all })}\n`);
     return exits.clean;
   }
   // Values are what somebody wrote into a file or a variable, which may be anything.

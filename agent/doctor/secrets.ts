@@ -3,6 +3,7 @@
  *
  * It is the second line: nothing puts a secret into a text in the first place.
  */
+import { printable } from "../terminal/json.ts";
 
 /** Shorter ones would hide parts of ordinary words. */
 const LEAST_CHARS = 4;
@@ -48,7 +49,7 @@ export class Secrets {
   stringify(value: unknown, space?: number): string {
     const hidden = (_key: string, each: unknown): unknown =>
       typeof each === "string" ? this.hide(each) : each;
-    return JSON.stringify(value, hidden, space);
+    return printable(JSON.stringify(value, hidden, space));
   }
 
   /** The text without them. */

@@ -7,6 +7,7 @@
 import { PROTOCOL } from "../../codec/limits.ts";
 import type { AgentEvent } from "../events.ts";
 import type { Watch } from "../watch.ts";
+import { printableJson } from "./json.ts";
 import { isTold, type Level, levelOf } from "./levels.ts";
 import { PlainVoice } from "./plain.ts";
 import { plain } from "./text.ts";
@@ -56,7 +57,7 @@ export class Log {
       const { event: name, ...fields } = event;
       const { service } = this.#about;
       const about = service === undefined ? {} : { service };
-      stdout.write(`${JSON.stringify({ event: name, at: now(), ...about, ...fields })}\n`);
+      stdout.write(`${printableJson({ event: name, at: now(), ...about, ...fields })}\n`);
     }
     if (event.event === "connected" && !event.again && (event.shard ?? 0) === 0) {
       this.url(event.url);

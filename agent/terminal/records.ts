@@ -5,6 +5,7 @@
  * beside them.
  */
 import type { AgentEvent } from "../events.ts";
+import { printableJson } from "./json.ts";
 import { type Level, levelOf } from "./levels.ts";
 import type { Sink } from "./log.ts";
 import type { About, Voice } from "./voice.ts";
@@ -17,7 +18,7 @@ export class RecordVoice implements Voice {
   constructor(sink: Sink, format: "json" | "logfmt", now: () => number) {
     this.#sink = sink;
     this.#now = now;
-    this.#format = format === "json" ? JSON.stringify : logfmt;
+    this.#format = format === "json" ? printableJson : logfmt;
   }
 
   header(message: string): void {
@@ -55,7 +56,7 @@ export function logfmt(record: object): string {
   for (const [key, value] of Object.entries(record) as [string, unknown][]) {
     if (value === undefined) continue;
     const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "");
-    pairs.push(`${key}=${/^[^\s"=\\\p{C}]+$/u.test(text) ? text : JSON.stringify(text)}`);
+    pairs.push(`${key}=${/^[^\s"=\\\p{C}]+$/u.test(text) ? text : printableJson(text)}`);
   }
   return pairs.join(" ");
 }

@@ -36,7 +36,7 @@ export function textOf(line: Line): string {
 }
 
 // oxlint-disable-next-line no-control-regex -- that is what it looks for
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** A text without anything that a terminal would act on: control characters are shown as `\x1b`. */
 export function shown(text: string): string {

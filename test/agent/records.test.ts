@@ -99,3 +99,18 @@ test("silent is silent, and the exit code still says it", async () => {
   expect(await program.exit()).toEqual({ code: 2, signal: null });
   expect(program.stderr).toBe("");
 });
+
+test("what a terminal would act on is escaped in json, in logfmt and in --json", () => {
+  const reason = "\u009b2J\u0085\u007f\u202e\u061c\u001b[2J";
+  const event = { event: "disconnected", code: "agent-lost", reason, retryMs: 5 } as const;
+  for (const format of ["json", "logfmt"] as const) {
+    const { log, err } = opened(format);
+    log.event(event);
+    expect(err()).toContain(String.raw`\u009b2J\u0085\u007f\u202e\u061c\u001b[2J`);
+  }
+  let out = "";
+  const stdout = { write: (text: string) => (out += text) };
+  new Log({ json: true, stdout, stderr: { write: () => true }, now: () => 0 }).event(event);
+  expect(out).toContain(String.raw`\u009b2J\u0085\u007f\u202e\u061c\u001b[2J`);
+  expect(JSON.parse(out)).toMatchObject({ reason });
+});
