@@ -29,6 +29,12 @@ interface Visitor {
   readonly clientIp?: unknown;
 }
 
+/**
+ * Names that a CGI-like origin (WSGI, PHP, Rack) cannot tell from those that the edge and Cloudflare set: all of `x-a`, `x_a` and
+ * `X-A` is its `HTTP_X_A`.
+ */
+const LIKE_OURS = /^(?:sluice|x[-_]forwarded|cf)[-_]/;
+
 /** Fields that are ours to use or to set, as the visitor sent them. */
 interface Own {
   length?: string;
@@ -103,6 +109,7 @@ export function requestHead(request: Request, route: Route & { kind: "send" }): 
         received.push(name, value);
         break;
       default:
+        if (name.includes("_") && LIKE_OURS.test(name)) break;
         received.push(name, value);
     }
   });

@@ -121,6 +121,21 @@ test("hop-by-hop fields, all that Connection names, and our own never cross", ()
   expect(head.length).toBe(0);
 });
 
+test("a field that some origins would take for one of the edge's does not cross", async () => {
+  const fields = await fieldsOf({
+    headers: {
+      sluice_request_id: "1",
+      "sluice-request_id": "1",
+      x_forwarded_for: "192.0.2.1",
+      "x-forwarded_for": "192.0.2.1",
+      x_forwarded_proto: "https",
+      cf_connecting_ip: "192.0.2.1",
+      x_mine: "crosses",
+    },
+  });
+  expect(Object.keys(fields).filter((name) => name.includes("_"))).toEqual(["x_mine"]);
+});
+
 describe("the visitor's address is appended to x-forwarded-for", () => {
   test.each([
     [{ clientIp: "192.0.2.7:4711" }, {}, "192.0.2.7"],
