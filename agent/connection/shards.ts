@@ -39,6 +39,8 @@ export class Shards {
   readonly #connections = new Map<number, Connection>();
   /** Those, and those that are one too many and not finished. */
   readonly #unfinished = new Set<Connection>();
+  /** Those that are connected at this moment. */
+  readonly #up = new Set<Connection>();
   readonly #end = Promise.withResolvers<Ending | undefined>();
   /** Aborted when no more is dialled. */
   readonly #leaving = new AbortController();
@@ -123,10 +125,16 @@ export class Shards {
       replace: replace && nth === 0,
       budget: this.#budget,
       connected: (session, resumed, visitors) => {
+        this.#up.add(connection);
         connected(shard, session, resumed, visitors);
         if (shard === 0) void this.#follow();
       },
-      disconnected: (ending, retryMs) => disconnected(shard, ending, retryMs),
+      disconnected: (ending, retryMs) => {
+        this.#up.delete(connection);
+        // The shard has another: only what this one still had to finish is without a connection.
+        const current = this.#connections.get(shard);
+        if (current === undefined || !this.#up.has(current)) disconnected(shard, ending, retryMs);
+      },
       draining: (code) => {
         if (code === "draining") this.#succeed(shard, connection);
         else draining(code);
@@ -146,6 +154,7 @@ export class Shards {
 
   #ended(connection: Connection, ending: Ending | undefined): void {
     this.#unfinished.delete(connection);
+    this.#up.delete(connection);
     if (ending === undefined && this.#unfinished.size > 0) return;
     this.stop();
     this.#end.resolve(ending);

@@ -290,6 +290,17 @@ test("an edge that takes no more of it for another reason does not end it", asyn
   expect(run.story).toEqual(["connected", "disconnected", "connected"]);
 });
 
+test("whoever has a connection is not told of the loss of the one before, which finishes what it has", async () => {
+  const { run, caller, exchange, received } = await startBusy();
+  caller.session.drain("draining", "an update");
+  await run.event("connected", 1);
+  caller.ws.terminate();
+  await run.event("resumed");
+  expect(run.story).toEqual(["connected", "connected", "resumed"]);
+  received.response.end(" and half");
+  expect(await readAll(exchange)).toBe("half and half");
+});
+
 test("one that takes over says so until the edge has heard it, and not again when it dials again", async () => {
   edge = await FakeEdge.start();
   edge.refusal = { status: 503, body: "Not now.\n" };
