@@ -226,6 +226,11 @@ async function relay(
     return;
   }
   const { status, statusText, headers, body } = response;
+  // Before the head goes out: the visitor can still be told.
+  if (body !== null && (response.bodyUsed || body.locked)) {
+    answer.fail("origin-invalid", "the function returned a Response whose body was read already");
+    return;
+  }
   const fields: string[] = [];
   // Each Set-Cookie comes by itself.
   for (const [name, value] of headers) fields.push(name, fromWire(value));
