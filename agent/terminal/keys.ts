@@ -8,6 +8,9 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import type { ReadStream } from "node:tty";
 
+/** Whoever still runs so long after a stop was not stopped, or runs again. */
+const UNSTOPPED_MS = 200;
+
 export interface KeysOptions {
   readonly stdin: ReadStream;
   readonly press: (key: string) => void;
@@ -27,11 +30,11 @@ export class Keys {
 
   /** Listens from now on. What ends the process in an orderly way, a crash included, gives the terminal back. */
   start(): void {
-    const { stdin, enter } = this.#options;
+    const { stdin } = this.#options;
     process.once("exit", () => this.#cook());
     process.on("SIGCONT", () => {
       this.#cookedElsewhere();
-      if (this.#grab()) enter();
+      this.#takeBack();
     });
     // A terminal that is gone is told by SIGHUP (`signals.ts`).
     stdin.on("error", () => {});
@@ -63,8 +66,14 @@ export class Keys {
         this.#cook();
         // To all of the job: the shell waits for `npx` or npm before us.
         process.kill(0, "SIGTSTP");
+        // Where no shell could continue us (`docker run -it`, `ssh -t host agent …`) the system stops nobody, and says nothing.
+        setTimeout(() => this.#takeBack(), UNSTOPPED_MS).unref();
         break;
     }
+  }
+
+  #takeBack(): void {
+    if (this.#grab()) this.#options.enter();
   }
 
   /** Takes the terminal, unless we are in the background: who touches it there is stopped. */

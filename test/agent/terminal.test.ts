@@ -136,6 +136,18 @@ describe.skipIf(noPty !== undefined)(`at a terminal (${noPty ?? "there is one"})
     expect(await terminal.settings(1)).toMatch(usable);
   });
 
+  test("Ctrl-Z where nobody could continue it stops nothing: it goes on, keys and all", async () => {
+    const { terminal } = await connected([], { jobs: false });
+    terminal.press("\u001a");
+    await poll(() => {
+      terminal.press("h");
+      return terminal.vt.text.includes("q  end when");
+    }, "help");
+    terminal.press("\u0003");
+    await terminal.sees(/ended with 0/);
+    expect(await terminal.settings()).toMatch(usable);
+  });
+
   test("a crash leaves a usable terminal, and its reason below everything else", async () => {
     const crash = "process.on('SIGUSR2',()=>{throw(new(Error)('boom'))})";
     const { terminal } = await connected([], {

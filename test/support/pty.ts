@@ -22,6 +22,8 @@ export interface PtyOptions {
   readonly columns?: number;
   readonly rows?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether there is a shell that could continue a stopped program, as a person's is; not so with `docker run -it`. */
+  readonly jobs?: boolean;
 }
 
 export class Pty {
@@ -61,8 +63,8 @@ export class Pty {
     const words = [node, cli, ...parameters].map((word) => `'${word}'`).join(" ");
     const started = `sh -c 'echo "pid $$"; exec "$@"' sh ${words}`;
     const after = `echo "ended with $?"; stty -a; ${then} echo "the end"`;
-    // `-m`: a shell with jobs, as a person's is.
-    return new Pty(`set -m; ${started}; ${after}`, options);
+    const jobs = options.jobs === false ? "" : "set -m; ";
+    return new Pty(`${jobs}${started}; ${after}`, options);
   }
 
   /** That of the agent. */
