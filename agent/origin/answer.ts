@@ -257,7 +257,11 @@ export class Answer {
       this.bytesIn = 0;
       this.#expectConnection();
     }
-    const wait = setTimeout(send, delayMs);
+    const wait = setTimeout(() => {
+      // The wait is over: from now on it is the client that is done with the request, and says so once.
+      this.#flow = undefined;
+      send();
+    }, delayMs);
     this.attach({
       pause: () => {},
       resume: () => {},

@@ -212,6 +212,19 @@ describe("an agent's requests", () => {
     expect(valueOf(scrape, "sluice_origin_seconds_count")).toBe(2);
   });
 
+  test("that find no origin end once, however often it was tried", async () => {
+    const started = await start();
+    const { run, collector, origin } = started;
+    await origin.stop();
+    await ask(started, "/refused");
+    await run.event("request");
+    const scrape = scrapeOf(collector);
+    expect(valueOf(scrape, "sluice_requests_in_flight")).toBe(0);
+    const refused = { status: "5xx", outcome: "origin-refused" };
+    expect(valueOf(scrape, "sluice_requests_total", refused)).toBe(1);
+    expect(valueOf(scrape, "sluice_origin_seconds_count")).toBe(0);
+  });
+
   test("that wait for a slow reader's credit are counted as stalled", async () => {
     const started = await start();
     const { collector, origin, run } = started;
