@@ -193,7 +193,14 @@ describe("what is asked of it", () => {
       received.response.end("x");
     });
     const id = await visit({
-      headers: ["Authorization", "Bearer hidden-2", "X-Api-Key", "hidden-3", "Accept", "*/*"],
+      headers: [
+        "Authorization",
+        "Bearer hidden-2",
+        "X-Api-Key",
+        "hidden-3",
+        "Private-Token",
+        "hidden-4",
+      ],
     });
     for (const path of [
       `/api/exchanges/${id}`,
