@@ -194,7 +194,12 @@ function environmentOf({
   publicUrl,
   output,
 }: DevServerOptions): NodeJS.ProcessEnv {
-  const { AGENT_TOKEN: _token, TUNNEL_SECRET: _secret, ...rest } = environment;
+  const {
+    AGENT_TOKEN: _token,
+    TUNNEL_SECRET: _secret,
+    TUNNEL_SECRET_PREVIOUS: _previous,
+    ...rest
+  } = environment;
   // Its output is a pipe that leads to a terminal.
   const coloured = output.isTTY === true && (rest["NO_COLOR"] ?? "") === "";
   return {

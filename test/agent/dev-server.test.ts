@@ -130,7 +130,12 @@ describe("the server", () => {
     const said = join(directory, "environment");
     const script = `require("node:fs").writeFileSync(${JSON.stringify(said)}, JSON.stringify(process.env)); ${server} console.log("http://localhost:" + port); }`;
     agent(edge, script, [], {
-      env: { AGENT_TOKEN: "hidden.token", TUNNEL_SECRET: "hidden.secret", MINE: "kept" },
+      env: {
+        AGENT_TOKEN: "hidden.token",
+        TUNNEL_SECRET: "hidden.secret",
+        TUNNEL_SECRET_PREVIOUS: "hidden.previous",
+        MINE: "kept",
+      },
     });
     await ask(edge);
     const text = await readFile(said, "utf8");
