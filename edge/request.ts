@@ -162,9 +162,10 @@ function addForwarded(
   prefix: string,
 ): void {
   // workerd knows the socket's address; on Cloudflare, which does not say it there, the field is set by Cloudflare.
-  const address =
-    typeof visitor.clientIp === "string" ? withoutPort(visitor.clientIp) : own.connectingIp;
-  const path = withHop(own.forwardedFor, address);
+  const path =
+    typeof visitor.clientIp === "string"
+      ? [own.forwardedFor, withoutPort(visitor.clientIp)].filter(Boolean).join(", ")
+      : withVisitor(own.forwardedFor, own.connectingIp);
   if (path) crossed.push("x-forwarded-for", path);
   // Never the visitor's own x-forwarded-host: password-reset links and caches are poisoned with it.
   const host = own.host ?? url.slice(url.indexOf("://") + 3).split("/", 1)[0];
@@ -176,11 +177,11 @@ function addForwarded(
   if (prefix !== "") crossed.push("x-forwarded-prefix", prefix);
 }
 
-/** A path with one more hop, unless it is the last one: Cloudflare appends the visitor itself ("Cloudflare HTTP headers"). */
-function withHop(path: string | undefined, hop: string | undefined): string | undefined {
-  if (!path || !hop) return path || hop;
+/** A path that ends with the visitor: Cloudflare itself appends it to one that is there ("Cloudflare HTTP headers"). */
+function withVisitor(path: string | undefined, visitor: string | undefined): string | undefined {
+  if (!path || !visitor) return path || visitor;
   const last = path.slice(path.lastIndexOf(",") + 1).trim();
-  return last === hop ? path : `${path}, ${hop}`;
+  return last === visitor ? path : `${path}, ${visitor}`;
 }
 
 /** The address in "127.0.0.1:4711" or "[::1]:4711", as workerd writes them; anything else as it is. */

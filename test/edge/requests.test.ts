@@ -148,6 +148,8 @@ describe("the visitor's address is appended to x-forwarded-for", () => {
       { "x-forwarded-for": "10.0.0.1, 10.0.0.2" },
       "10.0.0.1, 10.0.0.2, 192.0.2.7",
     ],
+    // A proxy on the visitor's own machine is a hop all the same.
+    [{ clientIp: "127.0.0.1:4711" }, { "x-forwarded-for": "127.0.0.1" }, "127.0.0.1, 127.0.0.1"],
     // As on Cloudflare, which has appended it.
     [
       {},
