@@ -12,7 +12,16 @@ import { Screen, type Tty } from "./screen.ts";
 import { backLine, lostNow, type Status, statusLine, withOneBack } from "./status.ts";
 import { Statistics } from "./statistics.ts";
 import { OpenStreams, SHOWN_AFTER_MS, streamLines } from "./streams.ts";
-import { cutLine, type Line, type Paint, paintLine, type Span, textOf, wrapLine } from "./text.ts";
+import {
+  cutLine,
+  type Line,
+  type Paint,
+  paintLine,
+  shown,
+  type Span,
+  textOf,
+  wrapLine,
+} from "./text.ts";
 import type { About, Voice } from "./voice.ts";
 
 /** How often what counts up or down is drawn again. */
@@ -153,7 +162,7 @@ export class LiveVoice implements Voice {
 
   say(text: string, _level: Level, about: About): void {
     this.#service(about).status = undefined;
-    this.#sentences([[[text]]], about, false);
+    this.#sentences([[[shown(text)]]], about, false);
   }
 
   block(text: string): void {
@@ -170,7 +179,7 @@ export class LiveVoice implements Voice {
   }
 
   live(text: string, about: About): void {
-    this.#set(this.#service(about), { is: "busy", line: [[text, "dim"]] });
+    this.#set(this.#service(about), { is: "busy", line: [[shown(text), "dim"]] });
   }
 
   watch({ label }: About): Watch {

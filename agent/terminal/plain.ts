@@ -4,7 +4,7 @@ import type { AgentEvent } from "../events.ts";
 import type { Level } from "./levels.ts";
 import { exposure, field, lost, originRemark, requestLines, told } from "./lines.ts";
 import type { Sink } from "./log.ts";
-import { type Line, type Paint, paintLine } from "./text.ts";
+import { type Line, type Paint, paintLine, shown } from "./text.ts";
 import type { About, Voice } from "./voice.ts";
 
 export class PlainVoice implements Voice {
@@ -46,7 +46,8 @@ export class PlainVoice implements Voice {
   }
 
   say(text: string, level: Level, about: About): void {
-    this.#print([level === "debug" ? [[text, "dim"]] : [[text]]], about);
+    const said = shown(text);
+    this.#print([level === "debug" ? [[said, "dim"]] : [[said]]], about);
   }
 
   block(text: string): void {
@@ -58,7 +59,7 @@ export class PlainVoice implements Voice {
   }
 
   live(text: string, about: About): void {
-    this.#print([[[text]]], about);
+    this.#print([[[shown(text)]]], about);
   }
 
   #block(event: AgentEvent & { readonly event: "connected" }, { label }: About): Line[] {

@@ -326,3 +326,13 @@ test("what is less than the level is not told, and costs no watcher", () => {
   expect(log.watch).toBeUndefined();
   expect(vt.text).toMatch(/^12:00:00 {2}warning: [^\n]*\n[^\n]*$/);
 });
+
+test("a sentence that quotes somebody never moves the cursor", () => {
+  const { clock, vt, log } = opened();
+  const edge = log.of("", "");
+  edge.say("an agent connected (me\u009b2J\u001b]0;title\u0007\u202e)");
+  edge.live("connecting to\u001b[2J");
+  clock.pass(100);
+  expect(vt.text).toContain(String.raw`(me\x9b2J\x1b]0;title\x07\u202e)`);
+  expect(vt.text).toContain(String.raw`connecting to\x1b[2J`);
+});
