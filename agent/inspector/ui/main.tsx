@@ -1,6 +1,6 @@
 /** The inspector's page: a list that lives, what is looked at beside it, and the status of the tunnel. */
 import { render } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ExchangeDetail, type Tab } from "./exchange-detail.tsx";
 import { ExchangeList } from "./exchange-list.tsx";
 import { parseFilter } from "./filter.ts";
@@ -43,7 +43,8 @@ function App() {
     setSelected(id);
   };
 
-  useEffect(() => {
+  // Not after the next paint: two keys in one frame would both start from the same row.
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const { target } = event;
