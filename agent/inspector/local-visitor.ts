@@ -13,8 +13,8 @@ import type { Platform, Transport } from "../../codec/transport.ts";
 import { newPlatform } from "../connection/platform.ts";
 import { SOFTWARE } from "../software.ts";
 
-/** More at once nobody asks for by hand. */
-const MOST_STREAMS = 64;
+/** More at once nobody asks for by hand, and visitors shall have places at the origin too (`--concurrency`). */
+const MOST_STREAMS = 8;
 
 export class LocalVisitor {
   readonly #edge: Promise<Session>;

@@ -133,7 +133,7 @@ export function ExchangeDetail({ heard, tab, setTab, close, select }: ExchangeDe
               </>
             )}
             {tab === "Stream" && <StreamTab row={row} close={detail.close} />}
-            {tab === "Replay" && <ReplayTab detail={detail} select={select} />}
+            {tab === "Replay" && <ReplayTab key={detail.row.id} detail={detail} select={select} />}
           </>
         )}
       </div>

@@ -1,5 +1,5 @@
 /** A request once more, as it was or changed, and what became of it beside the original. */
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { Detail, Edits } from "../api.ts";
 import { showBytes, showMs } from "./format.ts";
 import { useLoaded } from "./hooks.ts";
@@ -20,6 +20,7 @@ export async function replay(id: number, edits: Edits = {}): Promise<number> {
   return ((await response.json()) as { readonly id: number }).id;
 }
 
+/** Give it a `key` of the exchange: what was edited belongs to one. */
 export function ReplayTab({ detail, select }: ReplayTabProps) {
   const { row, request, noReplay } = detail;
   const [method, setMethod] = useState(row.method);
@@ -37,13 +38,6 @@ export function ReplayTab({ detail, select }: ReplayTabProps) {
   }, [row.id, request.body.keptBytes]);
   const [body, setBody] = useState<string | undefined>(undefined);
   const [fault, setFault] = useState("");
-  useEffect(() => {
-    setMethod(row.method);
-    setPath(row.path);
-    setFields(fieldsText);
-    setBody(undefined);
-    setFault("");
-  }, [row.id]);
 
   const send = (edits: Edits): void => {
     setFault("");
