@@ -29,13 +29,17 @@ async function listen(options: Partial<OriginOptions> = {}): Promise<TunnelEnd> 
   return end;
 }
 
-/** The request as received, once it ends like `last`; our own port is written as PORT. */
+/** What the agent adds to every request, as `requestFields` says. */
+const requestId = /sluice-request-id: session-\d+-\d+\r\n/;
+
+/** The request as received but for its id, once it ends like `last`; our own port is written as PORT. */
 async function wire(last = "\r\n\r\n"): Promise<string> {
   const found = await watch.until(
     () => received.endsWith(last) && received,
     `bytes that end like ${JSON.stringify(last)}`,
   );
-  return found.replaceAll(`:${origin?.port}`, ":PORT");
+  expect(found).toMatch(requestId);
+  return found.replace(requestId, "").replaceAll(`:${origin?.port}`, ":PORT");
 }
 
 type Head = Partial<RequestHead> & { readonly body?: string };
