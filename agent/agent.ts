@@ -252,6 +252,7 @@ function serverAt(config: ConnectConfig): Origin {
     concurrency: config.concurrency,
     hostHeader: config.hostHeader,
     rewriteLocation: config.rewriteLocation,
+    publicName: config.publicName,
     tls: originTls(config.originCa, config.insecureOrigin),
     timeoutMs: config.originTimeoutMs,
   });

@@ -20,7 +20,9 @@ export async function develop(
   values: GivenValues,
   { log: all, live }: OpenLog,
 ): Promise<number> {
-  const { port, origin, ...rest } = values;
+  const { port, origin, ...given } = values;
+  // A development server turns away what is for a name that it does not know, wherever it finds that name.
+  const rest: GivenValues = { publicName: { text: "no", from: "--", flag: false }, ...given };
   if (origin !== undefined && port === undefined) {
     throw new UsageError(
       `${origin.from} and a command say two different things: the command's server is the origin. Give its --port if it cannot be found.`,

@@ -126,6 +126,14 @@ export function connectFlags(command: Command): Command {
     )
     // What is so by default can be said, to win over the environment.
     .addOption(new Option("--rewrite-location").hideHelp())
+    .addOption(
+      option(
+        "--no-public-name",
+        "AGENT_PUBLIC_NAME",
+        "let it believe that it is visited at its own address, as development servers want (the variable: 0; default behind --, where --public-name tells it)",
+      ),
+    )
+    .addOption(new Option("--public-name").hideHelp())
     .optionsGroup("Running:")
     .addOption(
       option(

@@ -39,6 +39,7 @@ const service = v.strictObject(
     originCa: v.optional(text),
     insecureOrigin: v.optional(truth),
     rewriteLocation: v.optional(truth),
+    publicName: v.optional(truth),
     tokenFile: v.optional(text),
   },
   'an object like {"port": 4000}',

@@ -40,6 +40,8 @@ export interface ConnectConfig {
   readonly basePath: string;
   /** Whether redirects are made to stay in the tunnel. */
   readonly rewriteLocation: boolean;
+  /** Whether the origin learns by which name it is visited: `X-Forwarded-Host`, and the `Origin` of its own pages. */
+  readonly publicName: boolean;
   /** A file of certificates that are trusted, and no others; those that Node knows when undefined. */
   readonly originCa: string | undefined;
   /** Whether any certificate will do. */
@@ -162,6 +164,7 @@ export function connectConfig(given: GivenValues): ConnectConfig {
     hostHeader: checkIf(hostHeader, given.hostHeader),
     basePath: basePathOf(given),
     rewriteLocation: given.rewriteLocation === undefined || isOn(given.rewriteLocation),
+    publicName: given.publicName === undefined || isOn(given.publicName),
     originCa: given.originCa?.text,
     insecureOrigin: isOn(given.insecureOrigin),
     originTimeoutMs:

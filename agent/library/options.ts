@@ -43,6 +43,8 @@ export interface ConnectOptions {
   readonly insecureOrigin?: boolean | undefined;
   /** Make redirects stay in the tunnel. Default true. */
   readonly rewriteLocation?: boolean | undefined;
+  /** Tell the server by which name it is visited. Default true. Not for functions. */
+  readonly publicName?: boolean | undefined;
   /** Whom to believe that it is the edge: the path of a PEM file. By default those that Node and the system know. */
   readonly ca?: string | undefined;
   /** How long requests in flight may take to finish at the end. Default 30 seconds. */
@@ -63,7 +65,7 @@ export interface Checked {
 }
 
 /** What only a server at an address has. */
-const ofServers = ["path", "hostHeader"] as const;
+const ofServers = ["path", "hostHeader", "publicName"] as const;
 const ofTls = ["originCa", "insecureOrigin"] as const;
 
 /** What stands for the address of what has none. */
@@ -103,6 +105,7 @@ export function checked(options: ConnectOptions): Checked {
     ...optional("originCa", options.originCa),
     ...optional("insecureOrigin", options.insecureOrigin),
     ...optional("rewriteLocation", options.rewriteLocation),
+    ...optional("publicName", options.publicName),
     ...optional("ca", options.ca),
     ...optional("grace", durationText("grace", grace)),
     ...optional("replace", options.replace),

@@ -6,6 +6,7 @@
 import { isUtf8 } from "node:buffer";
 import type { HeaderList, RequestHead } from "../../codec/frame.ts";
 import { crossing } from "../../codec/headers.ts";
+import { localNames } from "./local-names.ts";
 
 // oxlint-disable-next-line no-control-regex -- everything but ASCII is the point
 const beyondAscii = /[^\0-\x7f]/;
@@ -33,6 +34,8 @@ export interface Own {
   readonly host: string;
   /** Further fields, which visitors cannot send. */
   readonly own: HeaderList;
+  /** Whether the origin learns by which name it is visited. */
+  readonly publicName: boolean;
 }
 
 /**
@@ -41,9 +44,10 @@ export interface Own {
  * `Content-Length` and `Transfer-Encoding` are left to whoever frames the body: framing by two parties is request
  * smuggling (RFC 9112 section 11.2). `Expect` was answered at the edge.
  */
-export function requestFields(head: RequestHead, { host, own }: Own): string[] {
+export function requestFields(head: RequestHead, { host, own, publicName }: Own): string[] {
   const fields = ["host", host, ...own];
-  const crossed: HeaderList = crossing(head.headers);
+  const visitors = crossing(head.headers);
+  const crossed = publicName ? visitors : localNames(visitors, host);
   for (let i = 0; i + 1 < crossed.length; i += 2) {
     const name = crossed[i] as string;
     if (ours.has(name.toLowerCase())) continue;

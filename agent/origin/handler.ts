@@ -161,7 +161,11 @@ function requestOf(
   const target = path.startsWith("/") ? path : `/${path}`;
   if (!URL.canParse(base + target) || /^trac[ek]$/i.test(method)) return undefined;
   const fields = new Headers();
-  const flat = requestFields(exchange.request, { host: new URL(base).host, own });
+  const flat = requestFields(exchange.request, {
+    host: new URL(base).host,
+    own,
+    publicName: true,
+  });
   for (let i = 0; i + 1 < flat.length; i += 2) {
     fields.append(flat[i] as string, flat[i + 1] as string);
   }

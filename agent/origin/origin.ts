@@ -32,6 +32,8 @@ export interface OriginOptions {
   readonly hostHeader: string | undefined;
   /** Whether redirects are made to stay in the tunnel. */
   readonly rewriteLocation: boolean;
+  /** Whether the origin learns by which name it is visited. */
+  readonly publicName: boolean;
   readonly tls: OriginTls;
   /** See `ConnectConfig.originTimeoutMs`. */
   readonly timeoutMs: number;
@@ -63,7 +65,7 @@ export class Origin {
    * @param own fields that the origin gets beside the visitor's
    */
   replay(exchange: Exchange, watch?: ExchangeWatch, own: HeaderList = []): Answer {
-    const { basePath, rewriteLocation, timeoutMs } = this.#options;
+    const { basePath, rewriteLocation, publicName, timeoutMs } = this.#options;
     const { request } = exchange;
     const path = withBase(basePath, request.path);
     const whole = isWhole(exchange);
@@ -95,7 +97,8 @@ export class Origin {
       again,
       watch,
     });
-    const call: Call = { exchange, path: path ?? "", host: this.#host, own, answer };
+    const host = this.#host;
+    const call: Call = { exchange, path: path ?? "", host, own, publicName, answer };
     const send = (): void => this.#send(call, whole, body);
     if (path === undefined) {
       answer.fail("bad-request", `the target leads out of ${basePath}`);

@@ -218,6 +218,7 @@ test("what a redirect, a certificate and a path mean is as safe and as plain as 
   expect(connectConfig(least)).toMatchObject({
     basePath: "",
     rewriteLocation: true,
+    publicName: true,
     insecureOrigin: false,
     originCa: undefined,
     replace: false,
@@ -225,6 +226,7 @@ test("what a redirect, a certificate and a path mean is as safe and as plain as 
   const given = {
     path: flag("/graphql"),
     rewriteLocation: variable("0"),
+    publicName: variable("no"),
     insecureOrigin: variable("Yes"),
     originCa: flag("ca.pem"),
     replace: variable("off"),
@@ -232,6 +234,7 @@ test("what a redirect, a certificate and a path mean is as safe and as plain as 
   expect(connect(given)).toMatchObject({
     basePath: "/graphql",
     rewriteLocation: false,
+    publicName: false,
     insecureOrigin: true,
     originCa: "ca.pem",
     replace: false,

@@ -27,12 +27,17 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-/** A server that checks `Host` as Vite, Next, webpack-dev-server and Rails do, and says what it was given. */
+/**
+ * A server that checks names as development servers do, and says what it was given: Vite looks at `Host`, Rails at
+ * `X-Forwarded-Host` too, webpack-dev-server and Next at `Origin`.
+ */
 const server = `
   const { createServer } = require("node:http");
   const host = /^(localhost|[^:]+\\.localhost|127\\.0\\.0\\.1|\\[::1\\])(:\\d+)?$/;
   const server = createServer((request, response) => {
-    const allowed = host.test(request.headers.host ?? "");
+    const { headers } = request;
+    const named = [headers.host, headers["x-forwarded-host"], headers.origin?.split("//")[1]];
+    const allowed = named.every((name) => name === undefined || host.test(name));
     response.statusCode = allowed ? 200 : 403;
     response.end(allowed ? process.env.SLUICE_URL : "Blocked request. This host is not allowed.");
   });
@@ -65,7 +70,10 @@ async function ask(edge: FakeEdge): Promise<[number, string]> {
   const exchange: Exchange = session.open({
     method: "GET",
     path: "/",
-    headers: ["host", "edge.example.workers.dev"],
+    headers: [
+      ...["host", "edge.example.workers.dev", "origin", "https://edge.example.workers.dev"],
+      ...["x-forwarded-host", "edge.example.workers.dev", "x-forwarded-proto", "https"],
+    ],
     length: "none",
   });
   const { status } = await exchange.answer();
@@ -91,6 +99,12 @@ describe("the server", () => {
     expect(await ask(edge)).toEqual([200, `http://127.0.0.1:${edge.port}/send/shop/`]);
     expect(program.stderr).toContain("\u001b[36mhttp://localhost:\u001b[1m");
     expect(program.lines).toEqual([]);
+  });
+
+  test("learns by which name it is visited with --public-name, and may turn that away", async () => {
+    const edge = await fakeEdge();
+    agent(edge, `${server} console.log("http://localhost:" + port); }`, ["--public-name"]);
+    expect((await ask(edge))[0]).toBe(403);
   });
 
   test.runIf(procfs)("is found by its listening socket when it prints nothing", async () => {

@@ -46,6 +46,7 @@ export class TunnelEnd {
       concurrency,
       hostHeader: undefined,
       rewriteLocation: true,
+      publicName: true,
       tls: { rejectUnauthorized: true },
       timeoutMs: 10_000,
       ...options,

@@ -10,6 +10,7 @@ import { createServer as createVite } from "vite";
 import { describe, expect, test } from "vitest";
 import { chromiumPath } from "./chromium.ts";
 import { useBrowser } from "./use-browser.ts";
+import { poll } from "../support/until.ts";
 import { agrees, listen, type Tunnelled, useWays } from "./ways.ts";
 
 const DOWNLOAD_BYTES = 32 * 1024 * 1024;
@@ -186,15 +187,25 @@ describe.skipIf(chromiumPath === undefined)("Chromium", () => {
 
     test("brings a change to the open page, without a reload", async () => {
       await onPage(`${url(ways)}/`, async (page) => {
+        // What the page that `onPage` has opened says late must not be taken for the word of the next one.
+        await page.goto("about:blank");
         const connected = page.waitForEvent("console", (message) =>
           /connected/.test(message.text()),
         );
-        await page.reload();
+        await page.goto(`${url(ways)}/`);
         await connected;
         await page.waitForFunction(() => document.title === "green");
         const first = await page.evaluate("window.loads");
-        await writeFile(join(folder, "main.js"), main("black"));
-        await page.waitForFunction(() => document.title === "black");
+        // Again, if need be: Vite does not say from when on it watches.
+        await poll(
+          async () => {
+            await writeFile(join(folder, "main.js"), main("black"));
+            return (await page.title()) === "black";
+          },
+          "the page with the change",
+          20_000,
+          500,
+        );
         expect(await page.evaluate("window.loads")).toBe(first);
       });
     });
