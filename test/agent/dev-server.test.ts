@@ -70,10 +70,12 @@ async function ask(edge: FakeEdge): Promise<[number, string]> {
   const exchange: Exchange = session.open({
     method: "GET",
     path: "/",
-    headers: [
-      ...["host", "edge.example.workers.dev", "origin", "https://edge.example.workers.dev"],
-      ...["x-forwarded-host", "edge.example.workers.dev", "x-forwarded-proto", "https"],
-    ],
+    headers: Object.entries({
+      host: "edge.example.workers.dev",
+      origin: "https://edge.example.workers.dev",
+      "x-forwarded-host": "edge.example.workers.dev",
+      "x-forwarded-proto": "https",
+    }).flat(),
     length: "none",
   });
   const { status } = await exchange.answer();

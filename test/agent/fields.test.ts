@@ -41,5 +41,7 @@ test("the origin gets our Host and every field that may cross, in order, case an
     ["X-One", "again"],
     ["__proto__", "fine"],
   ];
-  expect(requestFields(head, { host: "localhost:4000", own: [], publicName: true })).toEqual(kept.flat());
+  expect(requestFields(head, { host: "localhost:4000", own: [], publicName: true })).toEqual(
+    kept.flat(),
+  );
 });
