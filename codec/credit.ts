@@ -22,7 +22,7 @@ const CREDIT_SHARE = 8;
 
 /** The window over what is consumed in a round trip, while that rises, and then. */
 const RISING_GAIN = 3;
-const STEADY_GAIN = 1.42;
+const STEADY_GAIN = 1.38;
 
 /** After so many epochs without a rise the rate is the path's or the reader's, not the window's (BBR has the same rule). */
 const FLAT_EPOCHS = 3;
