@@ -28,9 +28,10 @@ export const CONTROL_FILE = "control";
 
 /**
  * How long requests wait for an agent after a start in which we were handed the socket: it may be a restart, from which
- * agents come back within two seconds, and what waits in the socket would be told that there are none.
+ * agents come back within two seconds, later where a machine is busy, and what waits in the socket would be told that there
+ * are none.
  */
-const AGENTS_COME_MS = 5000;
+const AGENTS_COME_MS = 10_000;
 
 /**
  * V8 collects early instead of letting a young heap grow to 32 MiB: most of what the edge allocates is bodies that live
