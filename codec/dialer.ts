@@ -5,7 +5,7 @@
  * It opens no sockets (the shell does) and knows no requests beyond handing them over.
  */
 import type { Budget } from "./budget.ts";
-import { type ErrorCode, endOf, errors, TunnelError } from "./errors.ts";
+import { closeOf, endOf, type ErrorCode, TunnelError } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Hello } from "./frame.ts";
 import { type Introduction, isHello, readHello, writeHello } from "./greeting.ts";
@@ -112,10 +112,8 @@ export class Dialer {
     const transport = this.#transport;
     if (this.#session?.transport !== undefined) this.#session.end(code, note);
     else this.#session?.lost(code, note);
-    transport?.close(
-      4000 + errors[code].wire,
-      note === "" ? code : `${code}: ${note}`.slice(0, 100),
-    );
+    const close = closeOf(code, note);
+    transport?.close(close.code, close.reason);
   }
 
   #greet(transport: Transport, hello: Hello): void {

@@ -222,3 +222,12 @@ export function endOf(closeCode: number): ErrorCode | undefined {
   const said = errorCodeOf(closeCode - 4000);
   return said !== undefined && errors[said].ends === "session" ? said : "agent-lost";
 }
+
+/** RFC 6455 section 5.5: a control frame holds 125 bytes, two of them the code. */
+const MAX_CLOSE_REASON_BYTES = 123;
+
+/** The close frame that tells the peer of an error: `endOf` reads its code. What is not ASCII is replaced, so that characters are bytes. */
+export function closeOf(code: ErrorCode, note: string): { code: number; reason: string } {
+  const reason = note === "" ? code : `${code}: ${note}`.replaceAll(/[^\x20-\x7e]/g, "?");
+  return { code: 4000 + errors[code].wire, reason: reason.slice(0, MAX_CLOSE_REASON_BYTES) };
+}

@@ -4,7 +4,7 @@
  *
  * It knows sockets only as transports, agents only by the identity that the shell has authenticated, and no requests.
  */
-import { type ErrorCode, endOf, errors, TunnelError } from "./errors.ts";
+import { closeOf, endOf, type ErrorCode, TunnelError } from "./errors.ts";
 import type { Hello } from "./frame.ts";
 import { isHello, readHello } from "./greeting.ts";
 import { HELLO_WITHIN_MS } from "./limits.ts";
@@ -244,8 +244,8 @@ export class Listener<T extends Transport> {
   }
 
   #refuse(transport: T, { code, note }: TunnelError): void {
-    const reason = note === "" ? code : `${code}: ${note}`.slice(0, 100);
-    this.#hangUp(transport, 4000 + errors[code].wire, reason);
+    const close = closeOf(code, note);
+    this.#hangUp(transport, close.code, close.reason);
   }
 
   #hangUp(transport: T, code: number, reason: string): void {

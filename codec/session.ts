@@ -7,7 +7,7 @@
  */
 import type { Host } from "./body.ts";
 import { Budget } from "./budget.ts";
-import { type ErrorCode, errors, TunnelError } from "./errors.ts";
+import { closeOf, type ErrorCode, TunnelError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import type { Frame, Hello, RequestHead } from "./frame.ts";
 import { type Introduction, writeHello } from "./greeting.ts";
@@ -41,9 +41,6 @@ export interface SessionOptions {
    */
   readonly random?: () => number;
 }
-
-/** RFC 6455 section 5.5: a control frame holds 125 bytes, two of them the code. */
-const MAX_CLOSE_REASON_BYTES = 123;
 
 /** The token of a PING whose PONG says nothing: it is asked for the ACK that comes with it. */
 const ASKING = 0;
@@ -318,8 +315,8 @@ export class Session {
     if (this.#error !== undefined) return;
     const { transport } = this;
     this.lost(code, note);
-    const reason = note === "" ? code : `${code}: ${note}`;
-    transport?.close(4000 + errors[code].wire, clipToBytes(reason, MAX_CLOSE_REASON_BYTES));
+    const close = closeOf(code, note);
+    transport?.close(close.code, close.reason);
   }
 
   /** The session is over, and no transport is left to say so: every exchange fails with `code`. */
@@ -430,9 +427,4 @@ export class Session {
     this.#scheduled = true;
     this.#platform.schedule(this.#flush);
   }
-}
-
-/** `text` cut to at most `bytes` bytes of UTF-8: what is not ASCII is replaced, so characters are bytes. */
-function clipToBytes(text: string, bytes: number): string {
-  return text.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, bytes);
 }

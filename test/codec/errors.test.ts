@@ -1,6 +1,13 @@
 /** The error table: what other programs and people rely on. */
 import { describe, expect, test } from "vitest";
-import { type ErrorCode, errorCodeOf, errors, TunnelError } from "../../codec/errors.ts";
+import {
+  closeOf,
+  endOf,
+  type ErrorCode,
+  errorCodeOf,
+  errors,
+  TunnelError,
+} from "../../codec/errors.ts";
 
 const table = Object.entries(errors) as [ErrorCode, (typeof errors)[ErrorCode]][];
 
@@ -61,3 +68,15 @@ describe("a TunnelError", () => {
     expect(new TunnelError("no-route").message).toBe(`no-route: ${errors["no-route"].says}`);
   });
 });
+
+test.each(table)(
+  "the close frame for %s says it in 123 bytes of ASCII, whatever the note",
+  (code, { wire, ends }) => {
+    expect(closeOf(code, "")).toEqual({ code: 4000 + wire, reason: code });
+    expect(closeOf(code, "why").reason).toBe(`${code}: why`);
+    const { reason } = closeOf(code, "größer 🫖 ".repeat(40));
+    expect(Buffer.byteLength(reason)).toBe(123);
+    expect(reason).toMatch(/^[\x20-\x7e]+$/);
+    expect(endOf(4000 + wire)).toBe(ends === "session" ? code : "agent-lost");
+  },
+);
