@@ -21,7 +21,7 @@ import { type About, type AgentLine, logAgent, logFault } from "./log.ts";
 import { Lookout } from "./lookout.ts";
 import { forward, objectOf } from "./object.ts";
 import { Pace } from "./pace.ts";
-import { platform } from "./platform.ts";
+import { platform, unpredictable } from "./platform.ts";
 import { Pulse } from "./pulse.ts";
 import { codeOf, refusal } from "./refusal.ts";
 import { requestHead, sendBody, type VisitorHead } from "./request.ts";
@@ -35,7 +35,7 @@ import { statusPage } from "./status.ts";
 import { Totals } from "./totals.ts";
 import { Visit } from "./visit.ts";
 import { joinVisitor } from "./visitor-socket.ts";
-import { Waiting } from "./waiting.ts";
+import { headBytes, Waiting } from "./waiting.ts";
 
 /** The most agents of one service: each costs a socket and a session, and the least loaded is sought among all. */
 const MAX_AGENTS = 64;
@@ -266,7 +266,7 @@ export class Correlator extends DurableObject<Env> {
   async #expectAgent(signal: AbortSignal, head: RequestHead): Promise<Agent> {
     const nobody = new Set<Session>();
     const withinMs = this.#agents.expectedWithinMs(Date.now());
-    if (withinMs > 0) await this.#waiting.wait(signal, withinMs, sizeOf(head));
+    if (withinMs > 0) await this.#waiting.wait(signal, withinMs, headBytes(head));
     const agent = this.#agents.pick(nobody);
     if (agent !== undefined) return agent;
     throw new TunnelError(this.#agents.draining ? "draining" : "agent-offline");
@@ -328,7 +328,7 @@ export class Correlator extends DurableObject<Env> {
       },
       budget: this.#budget,
       retainBytes: EDGE_RETAIN_BYTES,
-      random,
+      random: unpredictable,
     });
   }
 
@@ -389,17 +389,4 @@ export class Correlator extends DurableObject<Env> {
       if (agent.session.exhausted) this.#listener.renew(agent);
     }
   }
-}
-
-/** What a head takes while it waits: its strings, at two bytes a character. */
-function sizeOf({ path, headers }: RequestHead): number {
-  let chars = path.length;
-  for (const text of headers) chars += text.length;
-  return 2 * chars;
-}
-
-/** See `SessionOptions.random`. */
-function random(): number {
-  const [value = 0] = crypto.getRandomValues(new Uint32Array(1));
-  return 2 ** 30 + (value >>> 2);
 }

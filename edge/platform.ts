@@ -23,3 +23,9 @@ export const platform: Platform = {
   // Fresh memory costs nothing here that a pool of our own would save.
   release() {},
 };
+
+/** See `SessionOptions.random`. */
+export function unpredictable(): number {
+  const [value = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return 2 ** 30 + (value >>> 2);
+}

@@ -2,6 +2,7 @@
  * Requests that wait for an agent to come back: bounded in number, in bytes and in time, and gone when their visitor is.
  */
 import { TunnelError } from "../codec/errors.ts";
+import type { RequestHead } from "../codec/frame.ts";
 
 export interface WaitingLimits {
   /** How many wait at once; the next one is not let in. */
@@ -48,4 +49,11 @@ export class Waiting {
   release(): void {
     for (const wake of this.#wakes) wake();
   }
+}
+
+/** What a head takes while it waits: its strings, at two bytes a character. */
+export function headBytes({ path, headers }: RequestHead): number {
+  let chars = path.length;
+  for (const text of headers) chars += text.length;
+  return 2 * chars;
 }
