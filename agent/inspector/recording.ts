@@ -22,11 +22,9 @@ import type {
 import { ChunkLog } from "./chunk-log.ts";
 import { FLOW_BYTES, FlowLog } from "./flow.ts";
 import { KeptBody } from "./kept-body.ts";
-import { Lines } from "./lines.ts";
-import { MessageLog, MOST_TEXT_BYTES, type Said } from "./message-log.ts";
-import { ServerSentEvents } from "./server-sent-events.ts";
+import { kindOf, mediaType, type Reader, readerOf } from "./kinds.ts";
+import { MessageLog, type Said } from "./message-log.ts";
 import type { Slab } from "./slab.ts";
-import { WebSocketMessages } from "./websocket-messages.ts";
 import { outcomeInWords } from "./words.ts";
 
 /** What the objects of one recording take, without what they hold. */
@@ -54,9 +52,6 @@ export interface RecordingOptions {
   readonly keeper: Keeper;
   readonly replayOf: number;
 }
-
-/** What reads a body's bytes as something with meaning. */
-type Parser = (bytes: Uint8Array, direction: Direction) => void;
 
 export class Recording implements ExchangeWatch {
   readonly id: number;
@@ -95,7 +90,7 @@ export class Recording implements ExchangeWatch {
   #chunks: ChunkLog | undefined;
   #flow: FlowLog | undefined;
   #messages: MessageLog | undefined;
-  #parser: Parser | undefined;
+  #parser: Reader | undefined;
   #note = "";
 
   constructor({ id, service, exchange, keeper, replayOf }: RecordingOptions) {
@@ -355,44 +350,15 @@ export class Recording implements ExchangeWatch {
     }
     const messages = new MessageLog();
     this.#messages = messages;
-    const add = (said: Said, direction: Direction): void => {
-      const before = messages.bytes;
-      messages.add(this.#now(), direction, said);
-      this.#grow(messages.bytes - before);
-    };
-    switch (this.#kind) {
-      case "events": {
-        const events = new ServerSentEvents();
-        this.#parser = (bytes, direction) => {
-          if (direction === "out") events.read(bytes, (said) => add(said, "out"));
-        };
-        break;
-      }
-      case "lines": {
-        const lines = new Lines({ mostBytes: MOST_TEXT_BYTES, byCr: false });
-        this.#parser = (bytes, direction) => {
-          if (direction === "in") return;
-          lines.read(bytes, (line) => {
-            if (line.text.trim() !== "") add({ kind: "line", ...line }, "out");
-          });
-        };
-        break;
-      }
-      case "socket": {
-        const sockets = { in: new WebSocketMessages(), out: new WebSocketMessages() };
-        this.#parser = (bytes, direction) => {
-          const socket = sockets[direction];
-          socket.read(bytes, (said) => {
-            add(said, direction);
-            if (said.kind === "close") this.#closed(said, direction);
-          });
-          if (socket.fault !== "") this.#note = `from here on it cannot be read: ${socket.fault}`;
-        };
-        break;
-      }
-      case "body":
-        break;
-    }
+    this.#parser = readerOf(this.#kind, {
+      said: (said, direction) => {
+        const before = messages.bytes;
+        messages.add(this.#now(), direction, said);
+        this.#grow(messages.bytes - before);
+        if (said.kind === "close") this.#closed(said, direction);
+      },
+      faulty: (fault) => (this.#note = `from here on it cannot be read: ${fault}`),
+    });
   }
 
   /** Who says it first closes. */
@@ -413,22 +379,6 @@ export class Recording implements ExchangeWatch {
   #now(): number {
     return performance.now() - this.#openedMs;
   }
-}
-
-const lineTypes =
-  /^application\/(?:x-ndjson|ndjson|jsonl|x-jsonl|json-lines|jsonlines|x-jsonlines|stream\+json)$/;
-
-function kindOf({ length, headers }: ResponseHead): Kind {
-  if (length === "socket") return "socket";
-  const type = mediaType(headers);
-  if (type === "text/event-stream") return "events";
-  return lineTypes.test(type) ? "lines" : "body";
-}
-
-function mediaType(headers: HeaderList): string {
-  const type = headerValue(headers, "content-type") ?? "";
-  const end = type.indexOf(";");
-  return (end === -1 ? type : type.slice(0, end)).trim().toLowerCase();
 }
 
 function infoOf(body: KeptBody, headers: HeaderList, whole: boolean): BodyInfo {

@@ -470,7 +470,12 @@ describe("who looks", () => {
           await readAll(exchange);
         }),
       );
-      await poll(() => reader.text().split("event: rows").length > reports, "the next report");
+      await poll(
+        () => reader.text().split("event: rows").length > reports,
+        "the next report",
+        20_000,
+        50,
+      );
     }
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(60_000_000);
     viewer.answer.resume();
