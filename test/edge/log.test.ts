@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { evictDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Allowance } from "../../edge/log.ts";
-import { FakeAgent, newAgentId, newService, reply, send } from "./support/agent.ts";
+import { FakeAgent, HeldAnswer, newAgentId, newService, reply, send } from "./support/agent.ts";
 
 interface Line {
   readonly event: string;
@@ -63,23 +63,18 @@ describe("an agent", () => {
   });
 
   test("that loses its connection in the middle of a request, and comes back, is two lines more", async () => {
-    const begun = Promise.withResolvers<void>();
-    const end = Promise.withResolvers<void>();
+    const held = new HeldAnswer();
     const agent = await connect({
-      origin: async (exchange) => {
-        begun.resolve();
-        await end.promise;
-        reply(exchange, "x");
-      },
+      origin: held.origin,
     });
-    const held = send(service);
-    await begun.promise;
+    const answer = send(service);
+    await held.begun;
     lines.length = 0;
     agent.break();
     await vi.waitFor(() => expect(lines).toHaveLength(1));
     await agent.redial();
-    end.resolve();
-    expect((await held).status).toBe(200);
+    held.end();
+    expect((await answer).status).toBe(200);
     expect(lines).toMatchObject([
       { event: "agent-disconnected", code: "agent-lost", streams: 1 },
       { event: "agent-connected", resumed: true },

@@ -1,7 +1,15 @@
 import { exports } from "cloudflare:workers";
 import { expect, test, vi } from "vitest";
 import documented from "../../docs/status-and-metrics.md?raw";
-import { bodyOf, FakeAgent, newAgentId, newService, reply, send } from "./support/agent.ts";
+import {
+  bodyOf,
+  FakeAgent,
+  HeldAnswer,
+  newAgentId,
+  newService,
+  reply,
+  send,
+} from "./support/agent.ts";
 import { signToken } from "./support/token.ts";
 
 interface Page {
@@ -83,67 +91,52 @@ test("the status page of a service without agents is empty", async () => {
 
 test("an agent that leaves is draining until it has finished", async () => {
   const service = newService();
-  const begun = Promise.withResolvers<void>();
-  const end = Promise.withResolvers<void>();
+  const held = new HeldAnswer();
   const agent = await FakeAgent.connect({
     service,
-    origin: async (exchange) => {
-      begun.resolve();
-      await end.promise;
-      reply(exchange, "x");
-    },
+    origin: held.origin,
   });
-  const held = send(service);
-  await begun.promise;
+  const answer = send(service);
+  await held.begun;
   agent.dialer.drain("bye");
   await vi.waitFor(async () => {
     const { agents } = await statusOf(service);
     expect(agents).toMatchObject([{ connected: true, ready: false, draining: true, streams: 1 }]);
   });
-  end.resolve();
-  await (await held).text();
+  held.end();
+  await (await answer).text();
   agent.close();
 });
 
 test("an agent that has begun another session finishes the one before, and gets nothing new on it", async () => {
   const service = newService();
   const identity = { service, agent: newAgentId(), token: await signToken({ service }) };
-  const begun = Promise.withResolvers<void>();
-  const end = Promise.withResolvers<void>();
+  const held = new HeldAnswer();
   const before = await FakeAgent.connect({
     ...identity,
-    origin: async (exchange) => {
-      begun.resolve();
-      await end.promise;
-      reply(exchange, "x");
-    },
+    origin: held.origin,
   });
-  const held = send(service);
-  await begun.promise;
+  const answer = send(service);
+  await held.begun;
   const after = await FakeAgent.connect(identity);
   expect((await statusOf(service)).agents).toMatchObject([
     { connected: true, ready: false, draining: true, streams: 1 },
     { connected: true, ready: true, draining: false, streams: 0 },
   ]);
-  end.resolve();
-  await (await held).text();
+  held.end();
+  await (await answer).text();
   for (const agent of [before, after]) agent.close();
 });
 
 test("an agent that is away is neither connected nor draining, and what it has is still in flight", async () => {
   const service = newService();
-  const begun = Promise.withResolvers<void>();
-  const end = Promise.withResolvers<void>();
+  const held = new HeldAnswer();
   const agent = await FakeAgent.connect({
     service,
-    origin: async (exchange) => {
-      begun.resolve();
-      await end.promise;
-      reply(exchange, "x");
-    },
+    origin: held.origin,
   });
-  const held = send(service);
-  await begun.promise;
+  const answer = send(service);
+  await held.begun;
   agent.break();
   await vi.waitFor(async () => {
     const page = await statusOf(service);
@@ -153,8 +146,8 @@ test("an agent that is away is neither connected nor draining, and what it has i
     });
   });
   await agent.redial();
-  end.resolve();
-  expect(await (await held).text()).toBe("x");
+  held.end();
+  expect(await (await answer).text()).toBe("x");
   agent.close();
 });
 

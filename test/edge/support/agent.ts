@@ -208,6 +208,19 @@ export function reply(exchange: Exchange, body = "", head: Partial<ResponseHead>
   exchange.outgoing.end();
 }
 
+/** An origin that answers its request with "x" when it is told to, and says when it has one. */
+export class HeldAnswer {
+  readonly #begun = Promise.withResolvers<void>();
+  readonly #end = Promise.withResolvers<void>();
+  readonly begun = this.#begun.promise;
+  readonly end = this.#end.resolve;
+  readonly origin = async (exchange: Exchange): Promise<void> => {
+    this.#begun.resolve();
+    await this.#end.promise;
+    reply(exchange, "x");
+  };
+}
+
 /** Reads the rest of a request's body. */
 export async function bodyOf({ incoming }: Exchange): Promise<string> {
   const decoder = new TextDecoder();
