@@ -277,6 +277,28 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
     await page.close();
   });
 
+  test("a body is edited once it is loaded: nothing arrives in the middle of what is typed", async () => {
+    const page = await open();
+    let arrive!: () => void;
+    const asked = new Promise<void>((resolve) => {
+      void page.route("**/request-body", async (route) => {
+        const held = new Promise<void>((release) => (arrive = release));
+        resolve();
+        await held;
+        await route.continue();
+      });
+    });
+    await row(page, "/orders").last().click();
+    await page.getByRole("tab", { name: "Replay" }).click();
+    await asked;
+    const body = page.getByLabel("Body");
+    expect(await body.isEditable()).toBe(false);
+    arrive();
+    await page.locator("textarea:not([readonly])").nth(1).waitFor();
+    expect(await body.inputValue()).toContain("sku");
+    await page.close();
+  });
+
   test("the status page has what the agent was started with, and no policy was offended", async () => {
     const page = await open();
     await page.getByRole("button", { name: "Status" }).click();

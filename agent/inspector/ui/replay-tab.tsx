@@ -20,6 +20,20 @@ export async function replay(id: number, edits: Edits = {}): Promise<number> {
   return ((await response.json()) as { readonly id: number }).id;
 }
 
+/** The body that was sent as it can be edited, and a word about it. */
+interface SentBody {
+  readonly text: string;
+  readonly about: string;
+}
+
+function sentBody(bytes: ArrayBuffer): SentBody {
+  try {
+    return { text: new TextDecoder("utf-8", { fatal: true }).decode(bytes), about: "" };
+  } catch {
+    return { text: "", about: "(no text: it is sent as it was unless you write another)" };
+  }
+}
+
 /** Give it a `key` of the exchange: what was edited belongs to one. */
 export function ReplayTab({ detail, select }: ReplayTabProps) {
   const { row, request, noReplay } = detail;
@@ -27,15 +41,11 @@ export function ReplayTab({ detail, select }: ReplayTabProps) {
   const [path, setPath] = useState(row.path);
   const fieldsText = request.fields.map(({ name, value }) => `${name}: ${value}`).join("\n");
   const [fields, setFields] = useState(fieldsText);
-  const sent = useLoaded(async () => {
-    if (request.body.keptBytes === 0) return "";
-    const bytes = await (await ask(`/api/exchanges/${row.id}/request-body`)).arrayBuffer();
-    try {
-      return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    } catch {
-      return undefined;
-    }
+  const sent = useLoaded(async (): Promise<SentBody> => {
+    if (request.body.keptBytes === 0) return { text: "", about: "" };
+    return sentBody(await (await ask(`/api/exchanges/${row.id}/request-body`)).arrayBuffer());
   }, [row.id, request.body.keptBytes]);
+  const loading = sent.value === undefined && sent.fault === "";
   const [body, setBody] = useState<string | undefined>(undefined);
   const [fault, setFault] = useState("");
 
@@ -99,13 +109,13 @@ export function ReplayTab({ detail, select }: ReplayTabProps) {
           </label>
           <label>
             Body
-            {sent.value === undefined && request.body.keptBytes > 0 && (
-              <span class="about"> (no text: it is sent as it was unless you write another)</span>
-            )}
+            <span class="about"> {loading ? "(loading)" : (sent.value?.about ?? sent.fault)}</span>
+            {/* What was sent would arrive in the middle of what is being typed. */}
             <textarea
               rows={6}
               spellcheck={false}
-              value={body ?? sent.value ?? ""}
+              readOnly={loading}
+              value={body ?? sent.value?.text ?? ""}
               onInput={(event) => setBody(event.currentTarget.value)}
             />
           </label>
