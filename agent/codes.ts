@@ -55,6 +55,10 @@ export const agentCodes = {
     event: "warning",
     says: "--metrics is not on a loopback address: whoever reaches it can read the numbers.",
   },
+  "lines-dropped": {
+    event: "warning",
+    says: "Whoever reads the agent's lines stopped reading: 1 MiB was kept, what came after it was dropped, and the tunnel went on.",
+  },
   "not-ready": {
     event: "error",
     exit: exits.runtime,

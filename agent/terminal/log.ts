@@ -54,10 +54,7 @@ export class Log {
   event(event: AgentEvent): void {
     const { json, stdout, now } = this.#options;
     if (json) {
-      const { event: name, ...fields } = event;
-      const { service } = this.#about;
-      const about = service === undefined ? {} : { service };
-      stdout.write(`${printableJson({ event: name, at: now(), ...about, ...fields })}\n`);
+      stdout.write(eventLine(now(), event, this.#about.service));
     }
     if (event.event === "connected" && !event.again && (event.shard ?? 0) === 0) {
       this.url(event.url);
@@ -112,4 +109,11 @@ export class Log {
   #tells(level: Level): boolean {
     return isTold(level, this.#level);
   }
+}
+
+/** An event as `--json` has it: a line. */
+export function eventLine(at: number, event: AgentEvent, service?: string): string {
+  const { event: name, ...fields } = event;
+  const about = service === undefined ? {} : { service };
+  return `${printableJson({ event: name, at, ...about, ...fields })}\n`;
 }

@@ -4,11 +4,12 @@
 import type { GivenValues } from "../config/given.ts";
 import { isOn } from "../config/given.ts";
 import { UsageError } from "../config/usage.ts";
+import type { AgentEvent } from "../events.ts";
 import { BatchedSink } from "./batched-sink.ts";
 import { formats } from "./formats.ts";
 import { type Level, levels } from "./levels.ts";
 import { LiveVoice } from "./live.ts";
-import { Log } from "./log.ts";
+import { eventLine, Log } from "./log.ts";
 import { PlainVoice } from "./plain.ts";
 import { RecordVoice } from "./records.ts";
 import { paintFor, plain } from "./text.ts";
@@ -26,17 +27,24 @@ export function openLog(given: GivenValues, serves: boolean): OpenLog {
   const json = isOn(given["json"]);
   const { stdout, stderr } = process;
   const now = Date.now;
-  const sinks = { stdout: new BatchedSink(stdout), stderr: new BatchedSink(stderr) };
-  if (format === "json" || format === "logfmt") {
-    const voice = new RecordVoice(sinks.stderr, format, now);
-    return { log: new Log({ json, ...sinks, now, level, voice }), live: undefined };
-  }
   const noColour = given["color"] !== undefined && !isOn(given["color"]);
   const paint = noColour ? plain : paintFor(stderr);
+  const sinks: { readonly stdout: BatchedSink; readonly stderr: BatchedSink } = {
+    stdout: new BatchedSink(stdout, (lines) => {
+      sinks.stdout.write(eventLine(now(), linesDropped(lines)));
+    }),
+    stderr: new BatchedSink(stderr, (lines) => {
+      voice.event(linesDropped(lines), { service: undefined, label: "" });
+    }),
+  };
+  const records = format === "json" || format === "logfmt";
+  const voice = records
+    ? new RecordVoice(sinks.stderr, format, now)
+    : new PlainVoice(sinks.stderr, paint, now);
   // Events may go to the same terminal, and what reads them through a pipe may write to it too.
-  const drawable = serves && stderr.isTTY && !json && process.env["TERM"] !== "dumb" && !inCi();
+  const drawable =
+    serves && !records && stderr.isTTY && !json && process.env["TERM"] !== "dumb" && !inCi();
   if (!drawable) {
-    const voice = new PlainVoice(sinks.stderr, paint, now);
     return { log: new Log({ json, ...sinks, now, level, voice }), live: undefined };
   }
   const live = new LiveVoice({
@@ -51,6 +59,13 @@ export function openLog(given: GivenValues, serves: boolean): OpenLog {
   stderr.on("resize", () => live.screen.changed());
   process.once("exit", () => live.close());
   return { log: new Log({ json, ...sinks, now, level, voice: live }), live };
+}
+
+/** What a reader is told that has stalled. */
+function linesDropped(lines: number): AgentEvent {
+  const many = lines === 1 ? "1 line was" : `${lines} lines were`;
+  const message = `${many} dropped here because nobody read what came before.`;
+  return { event: "warning", code: "lines-dropped", message };
 }
 
 /** Whether nobody sits before the terminal: every service of the kind sets this. */

@@ -165,6 +165,11 @@ const ofTheAgent: Record<keyof typeof agentCodes, Advice> = {
     agent: "`warning: … (metrics-exposed, …)`",
     next: "Give `--metrics 9090` for this machine alone. In a container or a cluster, where the scraper is elsewhere: let only it reach the port, by a network of its own or a firewall.",
   },
+  "lines-dropped": {
+    agent:
+      "`warning: 12 lines were dropped here because nobody read what came before. (lines-dropped, …)`, where the gap is",
+    next: "Look why the reader stalls: a log collector that is down, a pager, a program that waits for the agent while the agent's pipe is full. Fewer lines: `--log-level warn`; `--json` has every event.",
+  },
   "not-ready": {
     agent: "`error: … (not-ready, …)`, exit code 1 of `agent ready`",
     next: "Read the line: it names the services that are not connected, or says that nobody answers. Then what `agent connect` printed, or `agent doctor` with its flags.",
