@@ -1,4 +1,7 @@
-/** What `npm pack` makes, installed in an empty project: the library, the command, the types, and what the docs say of them. */
+/**
+ * What `npm pack` makes, installed in an empty project, on every Node that it is for: the library, the command, the types,
+ * and what the docs say of them.
+ */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -13,8 +16,9 @@ import {
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { nodes } from "../nodes/nodes.ts";
 import { Program, root } from "../support/program.ts";
 import { Edge } from "../support/tunnel.ts";
 
@@ -23,6 +27,7 @@ const INSTALL_MS = 60_000;
 
 interface Manifest {
   readonly version: string;
+  readonly engines: { readonly node: string };
   readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 }
@@ -30,32 +35,37 @@ interface Manifest {
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
 const docs = readFileSync(join(root, "docs/library.md"), "utf8");
 
-let folder = "";
-let project = "";
+const folder = mkdtempSync(join(tmpdir(), "sluice-package-"));
+/** The project in which this project's Node has installed it. */
+const project = join(folder, process.versions.node);
 let packed: {
   readonly unpackedSize: number;
   readonly files: readonly { readonly path: string; readonly mode: number }[];
 };
 
-function npm(parameters: readonly string[], cwd: string): string {
+/** Runs npm, by a Node of one's choice. */
+function npm(parameters: readonly string[], cwd: string, node = process.execPath): string {
   return execFileSync("npm", parameters, {
     cwd,
     encoding: "utf8",
+    env: { ...process.env, PATH: dirname(node) + delimiter + process.env["PATH"] },
     stdio: ["ignore", "pipe", "pipe"],
   });
 }
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "sluice-package-"));
-  project = join(folder, "project");
-  cpSync(join(root, "examples/library"), project, { recursive: true });
   const [made] = JSON.parse(npm(["pack", "--json", "--pack-destination", folder], root));
   packed = made;
-  writeFileSync(join(project, "package.json"), '{ "private": true, "type": "module" }');
   const types = `@types/node@${manifest.devDependencies["@types/node"]}`;
   const quiet = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"];
-  npm(["install", ...quiet, join(folder, made.filename), types], project);
-}, INSTALL_MS);
+  for (const { version, path } of nodes.filter(({ there }) => there)) {
+    const empty = join(folder, version);
+    cpSync(join(root, "examples/library"), empty, { recursive: true });
+    writeFileSync(join(empty, "package.json"), '{ "private": true, "type": "module" }');
+    // Strict: no dependency asks for more of Node than we do.
+    npm(["install", "--engine-strict", ...quiet, join(folder, made.filename), types], empty, path);
+  }
+}, nodes.length * INSTALL_MS);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -67,12 +77,6 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, "close");
   return port;
-}
-
-/** The installed command, run by the Node of this test. */
-function agent(parameters: readonly string[], env: Record<string, string> = {}): Program {
-  const command = join(project, "node_modules/.bin/agent");
-  return Program.start(process.execPath, [command, ...parameters], { cwd: project, env });
 }
 
 test("holds the command, what is built and the README, and nothing else", () => {
@@ -94,13 +98,11 @@ test("installs its dependencies and nothing that only some need", () => {
   );
 });
 
-test("the command says its version", async () => {
-  const program = agent(["--version"]);
-  await program.line(new RegExp(`^agent ${manifest.version}, protocol sluice\\.v1, node`));
-  expect((await program.exit()).code).toBe(0);
+test("is tried on the lowest Node that it says it runs on", () => {
+  expect(`>=${nodes[0]?.version}`).toBe(`${manifest.engines.node}.0`);
 });
 
-describe("with an edge", () => {
+describe("installed", () => {
   let edge: Edge;
   let shop: Server;
 
@@ -116,96 +118,120 @@ describe("with an edge", () => {
     shop.closeAllConnections();
   });
 
-  /** Starts a program of the project and waits for the URL that it prints. */
-  async function example(file: string): Promise<{ program: Program; url: string }> {
-    const env = { EDGE: edge.url, TOKEN: await edge.token({ service: "shop" }) };
-    const program = Program.start(process.execPath, [file], { cwd: project, env });
-    const [, url = ""] = await program.line(/^listening at (\S+)$/);
-    return { program, url };
-  }
+  for (const { version, path, there } of nodes) {
+    describe.skipIf(!there)(`on Node ${version}`, () => {
+      const cwd = join(folder, version);
 
-  test("the example with a function answers, and ends by itself once it is closed", async () => {
-    const { program, url } = await example("function.ts");
-    expect(await (await fetch(`${url}products`)).text()).toBe("GET /products\n");
-    expect(await (await fetch(`${url}countdown`)).text()).toBe(
-      "data: 3\n\ndata: 2\n\ndata: 1\n\ndata: 0\n\n",
-    );
-    const upload = await fetch(`${url}upload`, { method: "POST", body: "x".repeat(100_000) });
-    expect(await upload.json()).toEqual({ bytes: 100_000 });
-    await program.line(/^POST \/upload 200 /);
-    program.kill("SIGINT");
-    expect(await program.exit()).toEqual({ code: 0, signal: null });
-    expect(program.stderr).toBe("");
-  });
+      /** The installed command. */
+      function agent(parameters: readonly string[], env: Record<string, string> = {}): Program {
+        return Program.start(path, ["node_modules/.bin/agent", ...parameters], { cwd, env });
+      }
 
-  test("the example with a server answers, and ends by itself once it is closed", async () => {
-    const { program, url } = await example("server.ts");
-    const answer = await fetch(`${url}a?b`, { method: "POST", body: "hello" });
-    expect(await answer.text()).toBe("POST /a?b\nhello");
-    program.kill("SIGINT");
-    expect(await program.exit()).toEqual({ code: 0, signal: null });
-    expect(program.stderr).toBe("");
-  });
+      /** Starts a program of the project and waits for the URL that it prints. */
+      async function example(file: string): Promise<{ program: Program; url: string }> {
+        const env = { EDGE: edge.url, TOKEN: await edge.token({ service: "shop" }) };
+        const program = Program.start(path, [file], { cwd, env });
+        const [, url = ""] = await program.line(/^listening at (\S+)$/);
+        return { program, url };
+      }
 
-  test("a program whose token is refused can say why, and ends by itself", async () => {
-    writeFileSync(
-      join(project, "refused.js"),
-      `import { connect } from "sluice";
+      test("the command says its version and Node's", async () => {
+        const program = agent(["--version"]);
+        await program.line(/^agent /);
+        expect(program.lines).toEqual([
+          `agent ${manifest.version}, protocol sluice.v1, node ${version}`,
+        ]);
+        expect(await program.exit()).toEqual({ code: 0, signal: null });
+        expect(program.stderr).toBe("");
+      });
+
+      test("the example with a function answers, and ends by itself once it is closed", async () => {
+        const { program, url } = await example("function.ts");
+        expect(await (await fetch(`${url}products`)).text()).toBe("GET /products\n");
+        expect(await (await fetch(`${url}countdown`)).text()).toBe(
+          "data: 3\n\ndata: 2\n\ndata: 1\n\ndata: 0\n\n",
+        );
+        const upload = await fetch(`${url}upload`, { method: "POST", body: "x".repeat(100_000) });
+        expect(await upload.json()).toEqual({ bytes: 100_000 });
+        await program.line(/^POST \/upload 200 /);
+        program.kill("SIGINT");
+        expect(await program.exit()).toEqual({ code: 0, signal: null });
+        expect(program.stderr).toBe("");
+      });
+
+      test("the example with a server answers, and ends by itself once it is closed", async () => {
+        const { program, url } = await example("server.ts");
+        const answer = await fetch(`${url}a?b`, { method: "POST", body: "hello" });
+        expect(await answer.text()).toBe("POST /a?b\nhello");
+        program.kill("SIGINT");
+        expect(await program.exit()).toEqual({ code: 0, signal: null });
+        expect(program.stderr).toBe("");
+      });
+
+      test("a program whose token is refused can say why, and ends by itself", async () => {
+        writeFileSync(
+          join(cwd, "refused.js"),
+          `import { connect } from "sluice";
 import { createServer } from "node:http";
 const { EDGE: edge, TOKEN: token } = process.env;
 const refused = connect({ edge, service: "another", token, origin: createServer() });
 refused.catch(({ code, message }) => console.log(code, message));
 `,
-    );
-    const env = { EDGE: edge.url, TOKEN: await edge.token({ service: "shop" }) };
-    const program = Program.start(process.execPath, ["refused.js"], { cwd: project, env });
-    await program.line(/^unauthorized The edge refused the token: it is for the service "shop"/);
-    expect(await program.exit()).toEqual({ code: 0, signal: null });
-    expect(program.stderr).toBe("");
-  });
+        );
+        const env = { EDGE: edge.url, TOKEN: await edge.token({ service: "shop" }) };
+        const program = Program.start(path, ["refused.js"], { cwd, env });
+        await program.line(
+          /^unauthorized The edge refused the token: it is for the service "shop"/,
+        );
+        expect(await program.exit()).toEqual({ code: 0, signal: null });
+        expect(program.stderr).toBe("");
+      });
 
-  test("the command connects, and has the page that shows exchanges", async () => {
-    const { port } = shop.address() as AddressInfo;
-    const token = await edge.token({ service: "shop" });
-    const flags = ["--edge", edge.url, "--service", "shop", "--port", String(port), "--json"];
-    const page = ["--inspect-port", "0"];
-    const program = agent(["connect", ...flags, ...page], { AGENT_TOKEN: token });
-    const inspector = new URL(String((await program.event("inspector"))["url"]));
-    const entered = await fetch(inspector, { redirect: "manual" });
-    const [cookie = ""] = entered.headers.getSetCookie();
-    for (const path of ["/", "/app.js", "/app.css", "/icon.svg"]) {
-      const file = await fetch(new URL(path, inspector), { headers: { cookie } });
-      expect([path, file.status]).toEqual([path, 200]);
-    }
-    const { url } = await program.event("connected");
-    expect(await (await fetch(`${String(url)}x`)).text()).toBe("shop: /x");
-    program.kill();
-    expect((await program.exit()).code).toBe(0);
-  });
-});
+      test("the command connects, and has the page that shows exchanges", async () => {
+        const { port } = shop.address() as AddressInfo;
+        const token = await edge.token({ service: "shop" });
+        const flags = ["--edge", edge.url, "--service", "shop", "--port", String(port), "--json"];
+        const page = ["--inspect-port", "0"];
+        const program = agent(["connect", ...flags, ...page], { AGENT_TOKEN: token });
+        const inspector = new URL(String((await program.event("inspector"))["url"]));
+        const entered = await fetch(inspector, { redirect: "manual" });
+        const [cookie = ""] = entered.headers.getSetCookie();
+        for (const name of ["/", "/app.js", "/app.css", "/icon.svg"]) {
+          const file = await fetch(new URL(name, inspector), { headers: { cookie } });
+          expect([name, file.status]).toEqual([name, 200]);
+        }
+        const { url } = await program.event("connected");
+        expect(await (await fetch(`${String(url)}x`)).text()).toBe("shop: /x");
+        program.kill();
+        expect((await program.exit()).code).toBe(0);
+      });
 
-test("`require` gives the same as `import`", () => {
-  writeFileSync(
-    join(project, "required.cjs"),
-    'const { connect, ConnectError } = require("sluice");\nconnect({}).catch((error) => console.log(error instanceof ConnectError, error.code));\n',
-  );
-  const said = execFileSync(process.execPath, ["required.cjs"], { cwd: project, encoding: "utf8" });
-  expect(said).toBe("true usage\n");
-});
+      test("`require` gives the same as `import`", async () => {
+        writeFileSync(
+          join(cwd, "required.cjs"),
+          'const { connect, ConnectError } = require("sluice");\nconnect({}).catch((error) => console.log(error instanceof ConnectError, error.code));\n',
+        );
+        const program = Program.start(path, ["required.cjs"], { cwd });
+        await program.line(/^true usage$/);
+        expect((await program.exit()).code).toBe(0);
+      });
 
-test("the edge needs workerd, says so, and runs with it", async () => {
-  const without = agent(["edge", "--port", "0"]);
-  await without.said(/npm install workerd/);
-  expect((await without.exit()).code).toBe(2);
-  for (const name of ["workerd", "@cloudflare"]) {
-    symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name));
+      test("the edge needs workerd, says so, and runs with it", async () => {
+        const without = agent(["edge", "--port", "0"]);
+        await without.said(/npm install workerd/);
+        expect((await without.exit()).code).toBe(2);
+        for (const name of ["workerd", "@cloudflare"]) {
+          symlinkSync(join(root, "node_modules", name), join(cwd, "node_modules", name));
+        }
+        const started = agent(["edge", "--port", "0", "--json"]);
+        const { url } = await started.event("listening");
+        const answer = await fetch(`${String(url)}/send/shop/`);
+        expect([answer.status, answer.headers.get("sluice-error")]).toEqual([503, "agent-offline"]);
+        started.kill();
+        expect((await started.exit()).code).toBe(0);
+      });
+    });
   }
-  const edge = agent(["edge", "--port", "0", "--json"]);
-  const { url } = await edge.event("listening");
-  const answer = await fetch(`${String(url)}/send/shop/`);
-  expect([answer.status, answer.headers.get("sluice-error")]).toEqual([503, "agent-offline"]);
-  edge.kill();
-  expect((await edge.exit()).code).toBe(0);
 });
 
 describe("docs/library.md", () => {
