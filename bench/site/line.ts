@@ -6,6 +6,7 @@
  * backpressure) while more than a short queue is ahead of the line, or while its receiver does not read.
  */
 import type { Socket } from "node:net";
+import { reset } from "./reset.ts";
 
 export interface LineOptions {
   readonly delayMs: number;
@@ -51,7 +52,7 @@ export class Line {
       this.#deliver();
     });
     // A connection that breaks at one end breaks at the other, which may wait for no more than an end.
-    from.on("error", () => to.resetAndDestroy());
+    from.on("error", () => reset(to));
     from.on("close", (failed) => {
       // What was sent before it closed well is still under way.
       if (failed) clearTimeout(this.#timer);

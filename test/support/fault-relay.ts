@@ -6,6 +6,7 @@
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { MessageCounter } from "../../bench/site/frames.ts";
+import { reset } from "../../bench/site/reset.ts";
 import { SOON_MS, Watch } from "./until.ts";
 
 /** Towards the edge, or towards the agent. */
@@ -88,7 +89,7 @@ export class Passage {
     if (this.over) return;
     this.over = true;
     for (const socket of [this.#near, this.#far]) {
-      if (how === "rst") socket.resetAndDestroy();
+      if (how === "rst") reset(socket);
       else socket.destroy();
     }
     this.#changed();
@@ -131,7 +132,7 @@ export class Passage {
       if (!this.#stalled) from.resume();
     });
     from.on("error", () => {
-      if (!lane.swallows) to.resetAndDestroy();
+      if (!lane.swallows) reset(to);
     });
     from.on("end", () => {
       if (!lane.swallows) lane.after(this.#delayMs(), () => to.end());
@@ -242,7 +243,7 @@ export class FaultRelay {
   #onConnection(near: Socket, to: number): void {
     if (this.refuses) {
       near.on("error", () => {});
-      near.resetAndDestroy();
+      reset(near);
       this.#watch.changed();
       return;
     }

@@ -5,6 +5,7 @@
  * It repairs nothing, follows nothing and decodes nothing but the framing. Strings are latin-1: one char, one byte.
  */
 import { connect, type Socket } from "node:net";
+import { reset } from "../../bench/site/reset.ts";
 import { SOON_MS, Watch } from "./until.ts";
 
 export type Field = readonly [name: string, value: string];
@@ -342,7 +343,7 @@ export class Visitor {
 
   /** Goes away with RST. */
   reset(): void {
-    this.socket.resetAndDestroy();
+    reset(this.socket);
   }
 
   async #until<T>(
