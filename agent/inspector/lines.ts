@@ -1,6 +1,6 @@
 /** Bytes to lines, of which no more than the beginning is kept: a line may never end. */
-
 import { Pieces } from "./pieces.ts";
+import { textOf } from "./text.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -67,19 +67,10 @@ export class Lines {
   }
 
   #flush(): Line {
-    const line: Line = {
-      text: decode(this.#kept.read()),
-      bytes: this.#bytes,
-      cut: this.#bytes > this.#kept.length,
-    };
+    const cut = this.#bytes > this.#kept.length;
+    const line: Line = { text: textOf(this.#kept.read(), cut), bytes: this.#bytes, cut };
     this.#kept = new Pieces();
     this.#bytes = 0;
     return line;
   }
-}
-
-const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
-
-function decode(bytes: Uint8Array): string {
-  return utf8.decode(bytes);
 }

@@ -1,5 +1,6 @@
 /** What a stream's bytes say, piece by piece: the first ones and the latest, of each no more than its beginning. */
 import type { Direction, Message } from "./api.ts";
+import { memoryOf } from "./text.ts";
 
 /** Kept of the content of one. */
 export const MOST_TEXT_BYTES = 4096;
@@ -56,5 +57,5 @@ export class MessageLog {
 }
 
 function sizeOf({ text, label = "" }: Said): number {
-  return MESSAGE_BYTES + text.length + label.length;
+  return MESSAGE_BYTES + memoryOf(text) + memoryOf(label);
 }

@@ -25,6 +25,7 @@ import { KeptBody } from "./kept-body.ts";
 import { kindOf, mediaType, type Reader, readerOf } from "./kinds.ts";
 import { MessageLog, type Said } from "./message-log.ts";
 import type { Slab } from "./slab.ts";
+import { memoryOf } from "./text.ts";
 import { outcomeInWords } from "./words.ts";
 
 /** What the objects of one recording take, without what they hold. */
@@ -102,7 +103,7 @@ export class Recording implements ExchangeWatch {
     this.#exchange = exchange;
     this.#keeper = keeper;
     const { path, headers } = exchange.request;
-    this.#grow(BASE_BYTES + path.length + sizeOf(headers));
+    this.#grow(BASE_BYTES + memoryOf(path) + sizeOf(headers));
   }
 
   get kind(): Kind {
@@ -394,7 +395,7 @@ function infoOf(body: KeptBody, headers: HeaderList, whole: boolean): BodyInfo {
 
 function sizeOf(headers: HeaderList): number {
   let bytes = (headers.length / 2) * FIELD_BYTES;
-  for (const text of headers) bytes += text.length;
+  for (const text of headers) bytes += memoryOf(text);
   return bytes;
 }
 

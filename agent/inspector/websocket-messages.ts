@@ -6,6 +6,7 @@
  */
 import { MOST_TEXT_BYTES, type Said } from "./message-log.ts";
 import { Pieces } from "./pieces.ts";
+import { textOf } from "./text.ts";
 
 const MOST_HEADER_BYTES = 14;
 
@@ -151,7 +152,7 @@ function saidBy({ opcode, kept, bytes }: Parts): Said {
     const code = content.length >= 2 ? content.readUInt16BE(0) : 1005;
     return { kind, bytes, text: content.subarray(2).toString("utf8"), cut, label: String(code) };
   }
-  if (kind === "text") return { kind, bytes, text: content.toString("utf8"), cut };
+  if (kind === "text") return { kind, bytes, text: textOf(content, cut), cut };
   // Hexadecimal is twice as long: half of it is shown.
   const shown = content.subarray(0, MOST_TEXT_BYTES / 2);
   return { kind, bytes, text: shown.toString("hex"), cut: bytes > shown.length };

@@ -38,7 +38,7 @@ describe("an event stream", () => {
         ": hello\n\nevent: add\r\nid: 7\rdata: one\ndata:two\ndata\n\nretry: 5\nid\n\ndata: last\n\ndata: lost",
       ),
     ).toEqual([
-      { kind: "comment", bytes: 7, text: "hello", cut: false },
+      { kind: "comment", bytes: 5, text: "hello", cut: false },
       { kind: "event", bytes: 8, text: "one\ntwo\n", cut: false, label: "add #7" },
       { kind: "event", bytes: 4, text: "last", cut: false, label: "message" },
     ]);
@@ -67,6 +67,23 @@ describe("an event stream", () => {
         },
       ),
     );
+  });
+
+  test("is counted in bytes, not in characters, and without a byte order mark", () => {
+    expect(parse("\ufeffdata: grün\ndata: 茶\n\n: 茶\n")).toEqual([
+      { kind: "event", bytes: 9, text: "grün\n茶", cut: false, label: "message" },
+      { kind: "comment", bytes: 3, text: "茶", cut: false },
+    ]);
+  });
+
+  test("of an event so many bytes are kept, and no half of a character", () => {
+    const some = "茶".repeat(700);
+    const [whole] = parse(`data: ${some.slice(0, -36)}\ndata: ${some.slice(0, 700)}\n\n`);
+    expect(whole).toMatchObject({ cut: false, bytes: 3 * 664 + 1 + 3 * 700 });
+    const [cut] = parse(`data: x${some}\ndata: ${some}\n\n`);
+    expect(cut).toMatchObject({ cut: true, bytes: 2 * 2100 + 2 });
+    expect(Buffer.byteLength(cut?.text ?? "")).toBe(MOST_TEXT_BYTES - 2);
+    expect(cut?.text).not.toContain("\ufffd");
   });
 
   test("an event that never ends takes no memory", () => {
@@ -174,6 +191,13 @@ describe("a WebSocket", () => {
     );
   });
 
+  test("is counted in bytes, and its text is not cut within a character", () => {
+    const text = `x${"🍵".repeat(1500)}`;
+    const { said } = parse(frame(true, 1, Buffer.from(text)));
+    expect(said).toMatchObject([{ kind: "text", bytes: 6001, cut: true }]);
+    expect(said[0]?.text).toBe(text.slice(0, 1 + 2 * Math.floor((MOST_TEXT_BYTES - 1) / 4)));
+  });
+
   test("says who closed it, with what", () => {
     const capture = new Capture();
     const watch = opened(capture.of("shop"), { length: "socket" });
@@ -220,6 +244,29 @@ test("what is kept of an event counts: its name, its id, and the blanks before a
   events.read(Buffer.from(text), (said) => log.add(0, "out", said));
   expect(log.count).toBe(2);
   expect(log.bytes).toBeGreaterThan(text.length - 32);
+});
+
+test("a text takes what its characters take: two bytes each as soon as one needs two", () => {
+  const taken = (text: string): number => {
+    const log = new MessageLog();
+    log.add(0, "out", { kind: "text", bytes: 0, text, cut: false });
+    return log.bytes;
+  };
+  const empty = taken("");
+  expect(taken("x".repeat(4000)) - empty).toBe(4000);
+  expect(taken(`${"x".repeat(3998)}🍵`) - empty).toBe(8000);
+  expect(taken("茶".repeat(1365)) - empty).toBe(2730);
+});
+
+test("of messages beyond ASCII no more is kept than there is room for", () => {
+  const log = new MessageLog();
+  for (let n = 0; n < 1000; n++) {
+    log.add(n, "out", { kind: "text", bytes: 4095, text: "茶".repeat(1365), cut: false });
+    expect(log.bytes).toBeLessThanOrEqual(1024 * 1024);
+  }
+  const kept = log.read().reduce((sum, { text }) => sum + 2 * text.length, 0);
+  expect(kept).toBeGreaterThan(900_000);
+  expect(kept).toBeLessThanOrEqual(1024 * 1024);
 });
 
 test("a compressed event stream has chunks, and says why it has no events", () => {
