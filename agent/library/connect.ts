@@ -14,6 +14,7 @@ import { PrivateServer } from "../origin/private-server.ts";
 import { ConnectError } from "./errors.ts";
 import { checked, type ConnectOptions } from "./options.ts";
 import { Listeners } from "./listeners.ts";
+import { checkShape } from "./shape.ts";
 import { openTunnel, type Tunnel } from "./tunnel.ts";
 
 /**
@@ -22,6 +23,7 @@ import { openTunnel, type Tunnel } from "./tunnel.ts";
  * @throws ConnectError (as rejection) when trying again cannot help, and the signal's reason when that is aborted
  */
 export async function connect(options: ConnectOptions): Promise<Tunnel> {
+  checkShape(options);
   const { signal, onEvent } = options;
   signal?.throwIfAborted();
   const listeners = new Listeners();

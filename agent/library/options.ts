@@ -71,13 +71,13 @@ const ofTls = ["originCa", "insecureOrigin"] as const;
 /** What stands for the address of what has none. */
 const NO_ADDRESS = "http://localhost";
 
-/** @throws UsageError that names the option that is wrong, and what is expected */
+/**
+ * @param options of the right shape (`shape.ts`)
+ * @throws UsageError that names the option that is wrong, and what is expected
+ */
 export function checked(options: ConnectOptions): Checked {
   const { edge, service, token, origin, originTimeout, grace, concurrency } = options;
-  for (const [name, value] of Object.entries({ edge, service, token, origin })) {
-    if (value === undefined) throw new UsageError(`The option ${name} is missing.`);
-  }
-  if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) {
+  if (!/^[\x21-\x7e]+$/.test(token)) {
     throw new UsageError("token must be one word, as `agent token` prints it.");
   }
   const destination = destinationOf(origin);

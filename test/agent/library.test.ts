@@ -109,7 +109,7 @@ describe("what is final rejects with a code and a sentence", () => {
     expect(edge.upgrades.length).toBe(1);
   });
 
-  test.each<[string, Partial<Record<keyof ConnectOptions, unknown>>, RegExp]>([
+  test.each<[string, Readonly<Record<string, unknown>>, RegExp]>([
     ["no edge", { edge: undefined }, /^The option edge is missing\.$/],
     ["no token", { token: undefined }, /^The option token is missing\.$/],
     ["an edge that is no URL", { edge: "shop" }, /^edge must be .*, not "shop"\.$/],
@@ -126,14 +126,58 @@ describe("what is final rejects with a code and a sentence", () => {
     ["the path of a function", { path: "/x" }, /^path says something of a server's address/],
     ["the CA of a server", { origin: createServer(), originCa: "x" }, /^originCa says something/],
     ["a file that is not there", { ca: "/nowhere.pem" }, /nowhere\.pem/],
+    ["an edge of another kind", { edge: 8787 }, /^edge must be text or a URL, .*, not a number\.$/],
+    ["no service", { service: null }, /^service must be text, not null\.$/],
+    ["a token of another kind", { token: { secret: 1 } }, /^token must be text, not an object\.$/],
+    ["no origin", { origin: null }, /^origin must be a port, an address,/],
+    ["a path of another kind", { origin: 4000, path: 1 }, /^path must be text, not a number\.$/],
+    ["a number as text", { concurrency: "8" }, /^concurrency must be a number, not text\.$/],
+    ["a number that is none", { concurrency: Number.NaN }, /^concurrency must be a number/],
+    ["a host of another kind", { hostHeader: ["a"] }, /^hostHeader must be text, not an array\.$/],
+    ["a time of another kind", { grace: true }, /^grace must be milliseconds, or .*, not true\.$/],
+    ["a flag as text", { replace: "no" }, /^replace must be true or false, not text\.$/],
+    ["a file's content", { ca: Buffer.from("-----BEGIN") }, /^ca must be the path of a PEM file/],
+    [
+      "a controller",
+      { signal: new AbortController() },
+      /^signal must be an AbortSignal, not an obj/,
+    ],
+    ["an event's name", { onEvent: "connected" }, /^onEvent must be a function, not text\.$/],
+    ["an option of the command", { port: 4000 }, /^There is no option "port"\. .*origin: 4000\.$/],
+    [
+      "an option that is none",
+      { timeout: 1 },
+      /^There is no option "timeout"\. There are edge, serv/,
+    ],
+    ["a name of every object's", { toString: 1 }, /^There is no option "toString"/],
   ])("%s", async (_what, wrong, message) => {
-    await expect(connect({ ...options(), ...(wrong as object) })).rejects.toMatchObject({
+    await expect(connect({ ...options(), ...wrong })).rejects.toMatchObject({
       name: "ConnectError",
       code: "usage",
       message: expect.stringMatching(message),
     });
     expect(edge.upgrades.length).toBe(0);
   });
+});
+
+test.each([
+  ["nothing", undefined, "undefined"],
+  ["null", null, "null"],
+  ["a URL", "https://edge.example", "text"],
+  ["a list", [], "an array"],
+  ["a function", hello, "a function"],
+])("connect() of %s rejects, and shows what it wants", async (_what, given, kind) => {
+  const connecting = connect(given as never);
+  await expect(connecting).rejects.toMatchObject({
+    name: "ConnectError",
+    code: "usage",
+    message: `connect() wants an object, as in connect({ edge: "https://edge.example", service: "shop", token, origin: 4000 }), not ${kind}.`,
+  });
+});
+
+test("an option that is undefined is not given, whatever its name", async () => {
+  const more: object = { path: undefined, signal: undefined, nothing: undefined };
+  await open(more);
 });
 
 test("a tunnel that the edge does not take back ends with the reason", async () => {
