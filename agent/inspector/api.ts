@@ -45,8 +45,9 @@ export interface Row {
 export interface List {
   /** Newest first. */
   readonly rows: readonly Row[];
-  /** How many were seen in all, and how many of them are not kept any more. */
+  /** How many were seen in all, how many of them are under way, and how many are not kept any more. */
   readonly seen: number;
+  readonly open: number;
   readonly forgotten: number;
 }
 

@@ -95,9 +95,11 @@ export class Capture implements Keeper {
     return [...this.#kept.values()].reverse().slice(0, most);
   }
 
-  /** Forgets all exchanges; those under way are not seen any more. */
+  /** Forgets the exchanges that are over; those under way stay, and can still be stopped. */
   clear(): void {
-    for (const recording of this.#kept.values()) this.#forget(recording);
+    for (const recording of this.#kept.values()) {
+      if (recording.phase === "over") this.#forget(recording);
+    }
   }
 
   grew(bytes: number): void {

@@ -60,9 +60,8 @@ export class Live {
     return true;
   }
 
-  /** All exchanges were forgotten. */
+  /** All exchanges that are over were forgotten. */
   cleared(): void {
-    this.#changed.clear();
     this.#send("event: cleared\ndata: {}\n\n");
   }
 

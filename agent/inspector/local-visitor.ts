@@ -13,6 +13,14 @@ import type { Platform, Transport } from "../../codec/transport.ts";
 import { newPlatform } from "../connection/platform.ts";
 import { SOFTWARE } from "../software.ts";
 
+/** An exchange that was opened. */
+export interface Sent {
+  /** Ends it before its end. */
+  readonly stop: () => void;
+  /** It is over; never rejects. */
+  readonly ended: Promise<void>;
+}
+
 /** More at once nobody asks for by hand, and visitors shall have places at the origin too (`--concurrency`). */
 const MOST_STREAMS = 8;
 
@@ -73,14 +81,13 @@ export class LocalVisitor {
 
   /**
    * Opens an exchange, which `serve` gets the other end of, and reads the answer to its end for nobody.
-   * @returns what ends it before its end
    * @throws TunnelError when the head is illegal
    */
   async send(
     head: RequestHead,
     body: Uint8Array,
     serve: (exchange: Exchange) => void,
-  ): Promise<() => void> {
+  ): Promise<Sent> {
     const edge = await this.#edge;
     const { promise, resolve } = Promise.withResolvers<void>();
     const exchange = edge.open(head);
@@ -99,9 +106,9 @@ export class LocalVisitor {
       if (body.length > 0) exchange.outgoing.write(body);
       exchange.outgoing.end();
     }
-    void drain(exchange);
+    const ended = drain(exchange);
     await promise;
-    return () => exchange.cancel("cancelled");
+    return { stop: () => exchange.cancel("cancelled"), ended };
   }
 
   close(): void {

@@ -20,7 +20,7 @@ import { type Door, guards } from "./door.ts";
 import { harText } from "./har.ts";
 import { MOST_BODY_BYTES } from "./kept-body.ts";
 import { type Live, MOST_VIEWERS } from "./live.ts";
-import type { LocalVisitor } from "./local-visitor.ts";
+import type { LocalVisitor, Sent } from "./local-visitor.ts";
 import { loadPage } from "./page.ts";
 import type { Recording } from "./recording.ts";
 import { editsSchema, REPLAY_FIELD, repeated, whyNoReplay } from "./replay.ts";
@@ -177,6 +177,7 @@ export class Routes {
     return {
       rows: rows.map((recording) => recording.row()),
       seen: capture.seen,
+      open: capture.open,
       forgotten: capture.seen - capture.size,
     };
   }
@@ -301,7 +302,7 @@ export class Routes {
     if ("refusal" in repeat) throw new Failed(409, repeat.refusal);
     let id = 0;
     const { capture, visitor } = this.#options;
-    const stop = await this.#send(() =>
+    const sent = await this.#send(() =>
       visitor().send(repeat.head, repeat.body, (exchange) => {
         capture.replays(exchange, recording.id);
         serve(exchange, [REPLAY_FIELD, String(recording.id)]);
@@ -309,14 +310,13 @@ export class Routes {
       }),
     );
     if (id === 0) throw new Failed(503, "too many replays are under way");
-    this.#stops.set(id, stop);
-    for (const old of this.#stops.keys())
-      if (capture.find(old) === undefined) this.#stops.delete(old);
+    this.#stops.set(id, sent.stop);
+    void sent.ended.then(() => this.#stops.delete(id));
     response.writeHead(201, { "content-type": "application/json" });
     response.end(JSON.stringify({ id }));
   }
 
-  async #send(send: () => Promise<() => void>): Promise<() => void> {
+  async #send(send: () => Promise<Sent>): Promise<Sent> {
     try {
       return await send();
     } catch (error) {

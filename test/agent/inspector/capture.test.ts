@@ -122,15 +122,39 @@ test("when memory runs short, streams that are under way lose what was kept of t
   expect(oldest?.stream(0, 0).note).toContain("memory ran short");
 });
 
-test("clearing gives everything back, and streams that go on take nothing more", () => {
+test("clearing forgets what is over and keeps what is under way, until it is cleared again", () => {
   const capture = new Capture();
-  const watch = opened(capture.of("shop"));
+  endWell(opened(capture.of("shop"), { path: "/over" }));
+  const watch = opened(capture.of("shop"), { path: "/open" });
   watch.answered?.(answerHead("text/event-stream"));
   watch.sent?.(Buffer.from("data: 1\n\n"));
   capture.clear();
+  expect(only(capture).request.path).toBe("/open");
+  watch.sent?.(Buffer.from("data: 2\n\n"));
+  expect(
+    only(capture)
+      .messages()
+      .map(({ text }) => text),
+  ).toEqual(["1", "2"]);
+  endWell(watch);
+  capture.clear();
+  expect([capture.size, capture.bytes, capture.open]).toEqual([0, 0, 0]);
+});
+
+test("a stream that is forgotten while it runs, because too many do, gives everything back and takes nothing more", () => {
+  const capture = new Capture({ mostExchanges: 1 });
+  const watch = opened(capture.of("shop"));
+  watch.answered?.(answerHead("text/event-stream"));
+  watch.sent?.(Buffer.from("data: 1\n\n"));
+  endWell(opened(capture.of("shop")));
+  const newer = opened(capture.of("shop"));
+  const held = opened(capture.of("shop"));
+  const before = capture.bytes;
   watch.sent?.(Buffer.from("data: 2\n\n"));
   watch.trailers?.(["a", "b"]);
-  endWell(watch);
+  expect(capture.bytes).toBe(before);
+  for (const each of [watch, newer, held]) endWell(each);
+  capture.clear();
   expect([capture.size, capture.bytes, capture.open]).toEqual([0, 0, 0]);
 });
 
@@ -198,6 +222,9 @@ describe("whatever passes", () => {
           expect(kept.reduce((sum, each) => sum + each.bytes, 0)).toBe(capture.bytes);
         }
         expect(capture.open).toBe(open.size);
+        capture.clear();
+        for (const { phase } of capture.newest()) expect(phase).not.toBe("over");
+        for (const each of open.values()) endWell(each);
         capture.clear();
         expect(capture.bytes).toBe(0);
       }),

@@ -412,6 +412,32 @@ describe("a replay", () => {
     exchange.cancel("cancelled");
   });
 
+  test("that never ends can still be stopped after all that is over was forgotten, and after others", async () => {
+    origin.on("/endless", ({ response }) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write("data: tea\n\n");
+    });
+    const exchange = end.ask({ path: "/endless" });
+    await exchange.answer();
+    const { id } = JSON.parse((await replay(1)).body) as { readonly id: number };
+    await origin.arrived(2);
+    exchange.cancel("cancelled");
+    await end.report();
+    const over = await visit({ path: "/over" });
+    await ask("/api/exchanges", { method: "DELETE" });
+    expect((await rows()).map((row) => [row.id, row.phase])).toEqual([[id, "answering"]]);
+    expect((await ask(`/api/exchanges/${over}`)).status).toBe(404);
+    const { body } = await replay(id);
+    const { id: second } = JSON.parse(body) as { readonly id: number };
+    await ask(`/api/exchanges/${id}/stop`, { method: "POST" });
+    await origin.log[1]?.gone();
+    await ask(`/api/exchanges/${second}/stop`, { method: "POST" });
+    await poll(
+      async () => (await json<List>("/api/exchanges")).open === 0,
+      "that nothing is under way",
+    );
+  });
+
   test("needs the token and our own page, as everything does", async () => {
     const id = await visit({});
     const path = `/api/exchanges/${id}/replay`;
