@@ -5,11 +5,15 @@
 import { createServer, get } from "node:http";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
-import { poll } from "../support/until.ts";
+import { poll, within } from "../support/until.ts";
 import { chromiumPath } from "./chromium.ts";
 import { listen, useWays } from "./ways.ts";
+
+/** What one step may take where everything else wants the processor too. */
+const SLOW_MS = 20_000;
+vi.setConfig({ testTimeout: 4 * SLOW_MS });
 
 const folder = process.env["SCREENSHOTS"];
 const PNG = Buffer.from("89504e470d0a1a0a0000000d4948445200000001", "hex");
@@ -127,8 +131,10 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
     page.on("console", (message) => {
       if (message.type() === "error") faults.push(message.text());
     });
-    page.setDefaultTimeout(8000);
+    page.setDefaultTimeout(SLOW_MS);
     await page.goto(url);
+    // The URL with the token leads on to the page itself: what is asked of a page that is about to go is lost with it.
+    await page.getByRole("button", { name: "Pause" }).waitFor();
     return page;
   }
 
@@ -217,7 +223,7 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
       Number(await page.locator(".choice .count").first().textContent());
     await page.locator(".flow path.window").waitFor();
     const before = await count();
-    await poll(async () => (await count()) > before + 3, "more events");
+    await poll(async () => (await count()) > before + 3, "more events", SLOW_MS);
     await page.locator(".messages .line", { hasText: "price #2" }).first().click();
     await page.locator(".opened .name", { hasText: '"sku"' }).waitFor();
 
@@ -251,14 +257,14 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
     await page.keyboard.press("j");
     const first = await selected.textContent();
     await page.keyboard.press("j");
-    await poll(async () => (await selected.textContent()) !== first, "the next row");
+    await poll(async () => (await selected.textContent()) !== first, "the next row", SLOW_MS);
     await page.keyboard.press("k");
-    await poll(async () => (await selected.textContent()) === first, "the row before");
+    await poll(async () => (await selected.textContent()) === first, "the row before", SLOW_MS);
     await page.keyboard.press("Escape");
     await page.locator(".detail").waitFor({ state: "detached" });
     await page.keyboard.press("/");
     await page.keyboard.type("status:>=400 -dies");
-    await poll(async () => (await page.locator(".list .row").count()) === 2, "two rows");
+    await poll(async () => (await page.locator(".list .row").count()) === 2, "two rows", SLOW_MS);
     await page.keyboard.press("Escape");
     await page.keyboard.press("j");
     await page.locator(".row.selected", { hasText: "/broken" }).waitFor();
@@ -279,23 +285,49 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
 
   test("a body is edited once it is loaded: nothing arrives in the middle of what is typed", async () => {
     const page = await open();
-    let arrive!: () => void;
-    const asked = new Promise<void>((resolve) => {
-      void page.route("**/request-body", async (route) => {
-        const held = new Promise<void>((release) => (arrive = release));
-        resolve();
-        await held;
-        await route.continue();
-      });
+    const asked = Promise.withResolvers<void>();
+    const arrive = Promise.withResolvers<void>();
+    await page.route("**/request-body", async (route) => {
+      asked.resolve();
+      await arrive.promise;
+      await route.continue();
     });
     await row(page, "/orders").last().click();
     await page.getByRole("tab", { name: "Replay" }).click();
-    await asked;
+    await within(asked.promise, "that the body is asked for", SLOW_MS);
     const body = page.getByLabel("Body");
     expect(await body.isEditable()).toBe(false);
-    arrive();
+    arrive.resolve();
     await page.locator("textarea:not([readonly])").nth(1).waitFor();
     expect(await body.inputValue()).toContain("sku");
+    await page.close();
+  });
+
+  test("what changes faster than the agent answers is shown all the same", async () => {
+    const page = await open();
+    await page.route(/\/api\/exchanges\/\d+$/, async (route) => {
+      // Several reports of a stream that sends every 120 ms.
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      await route.continue();
+    });
+    await row(page, "/prices").click();
+    await page.getByText("Request id").waitFor();
+    await page.close();
+  });
+
+  test("a row that new ones push down while the button is pressed is the one that is chosen", async () => {
+    const page = await open();
+    const { id, box } = await poll(async () => {
+      const each = row(page, "/products").first();
+      const bounds = await each.boundingBox();
+      return bounds === null ? undefined : { id: await each.getAttribute("id"), box: bounds };
+    }, "the row");
+    await page.mouse.move(box.x + 200, box.y + box.height / 2);
+    await page.mouse.down();
+    await ask("/pushes");
+    await row(page, "/pushes").waitFor();
+    await page.mouse.up();
+    expect(await page.locator(".row.selected").getAttribute("id")).toBe(id);
     await page.close();
   });
 
@@ -343,5 +375,26 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
         await page.close();
       }
     }
+  });
+
+  test("what is open is still there after all was cleared, and a replay of it can be stopped", async () => {
+    const page = await open();
+    await row(page, "/prices").click();
+    await page.getByRole("button", { name: "Replay", exact: true }).click();
+    const replay = row(page, "replay of");
+    await replay.last().waitFor();
+    await page.locator(".detail").getByRole("button", { name: "Stop" }).waitFor();
+    await page.getByRole("button", { name: "Clear" }).click();
+    await row(page, "/products").first().waitFor({ state: "detached" });
+    const paths = await page.locator(".list .row .path").allTextContents();
+    expect(new Set(paths.map((path) => path.split("?")[0]))).toEqual(
+      new Set(["/chat", "/film.mp4", "/prices"]),
+    );
+    await page.locator(".detail").getByRole("button", { name: "Stop" }).click();
+    await replay.getByText("the visitor went away").waitFor();
+    await page.getByRole("button", { name: "Clear" }).click();
+    await replay.waitFor({ state: "detached" });
+    await page.locator(".detail").waitFor({ state: "detached" });
+    await page.close();
   });
 });

@@ -21,12 +21,16 @@ const FIRST_LINES = 400;
 export function BodyView({ id, part, info, title }: BodyViewProps) {
   const [chosen, choose] = useState<View | undefined>(undefined);
   const [all, setAll] = useState(false);
-  const loaded = useLoaded(async () => {
-    if (info.keptBytes === 0) return undefined;
-    const response = await ask(`/api/exchanges/${id}/${part}?decoded=1`);
-    const note = response.headers.get("sluice-inspector-note") ?? "";
-    return { bytes: new Uint8Array(await response.arrayBuffer()), note };
-  }, [id, part, info.keptBytes]);
+  const loaded = useLoaded(
+    async () => {
+      if (info.keptBytes === 0) return undefined;
+      const response = await ask(`/api/exchanges/${id}/${part}?decoded=1`);
+      const note = response.headers.get("sluice-inspector-note") ?? "";
+      return { bytes: new Uint8Array(await response.arrayBuffer()), note };
+    },
+    `${id} ${part}`,
+    [info.keptBytes],
+  );
   const bytes = loaded.value?.bytes;
   const text = bytes === undefined ? undefined : textOf(bytes, !info.whole);
   const json = /[/+]json\b/.test(info.type) || (text !== undefined && /^\s*[[{]/.test(text));

@@ -6,7 +6,8 @@ import { KindTag, StatusMark } from "./exchange-list.tsx";
 import { showBytes, showMs, showTime } from "./format.ts";
 import { useLoaded, useSeconds, useTick } from "./hooks.ts";
 import { replay, ReplayTab } from "./replay-tab.tsx";
-import { ask, getJson, type Heard, msOf } from "./store.ts";
+import type { Heard } from "./known.ts";
+import { ask, getJson, msOf } from "./store.ts";
 import { StreamTab } from "./stream-tab.tsx";
 import { TimingBar } from "./timing-bar.tsx";
 
@@ -36,7 +37,8 @@ export function ExchangeDetail({ heard, tab, setTab, close, select }: ExchangeDe
   const held = useSeconds(row.stalled);
   const loaded = useLoaded(
     () => getJson<Detail>(`/api/exchanges/${row.id}${reveal ? "?reveal=1" : ""}`),
-    [row.id, row.phase, row.stalled, grown, reveal, held],
+    `${row.id} ${reveal}`,
+    [row.phase, row.stalled, grown, held],
   );
   const detail = loaded.value?.row.id === row.id ? loaded.value : undefined;
   const panel = useRef<HTMLDivElement>(null);
@@ -132,7 +134,7 @@ export function ExchangeDetail({ heard, tab, setTab, close, select }: ExchangeDe
                 )}
               </>
             )}
-            {tab === "Stream" && <StreamTab row={row} close={detail.close} />}
+            {tab === "Stream" && <StreamTab key={row.id} row={row} close={detail.close} />}
             {tab === "Replay" && <ReplayTab key={detail.row.id} detail={detail} select={select} />}
           </>
         )}

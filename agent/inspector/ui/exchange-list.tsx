@@ -2,7 +2,8 @@
 import type { Row } from "../api.ts";
 import { showBytes, showMs, showTime } from "./format.ts";
 import { useTick } from "./hooks.ts";
-import { type Heard, msOf } from "./store.ts";
+import type { Heard } from "./known.ts";
+import { msOf } from "./store.ts";
 import { VirtualList } from "./virtual-list.tsx";
 
 export const ROW_HEIGHT = 34;
@@ -63,6 +64,10 @@ function ExchangeRow({ heard, several, selected, select }: ExchangeRowProps) {
       role="option"
       aria-selected={selected}
       onClick={() => select(row.id)}
+      // A row that moves on while the button is down would get no click.
+      onMouseDown={({ button }) => {
+        if (button === 0) select(row.id);
+      }}
     >
       <StatusMark row={row} />
       <span class="method">{row.method}</span>

@@ -1,5 +1,5 @@
 /** Small hooks that several parts of the page use. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 /** Draws again when it is called. */
 export function useAgain(): () => void {
@@ -34,26 +34,48 @@ export interface Loaded<T> {
   readonly fault: string;
 }
 
-/** Loads again when one of `inputs` changes; shows what there was until then. */
-export function useLoaded<T>(load: () => Promise<T>, inputs: readonly unknown[]): Loaded<T> {
+/**
+ * Loads again when one of `inputs` changes, and shows what there was until then. What changes faster than an answer comes
+ * is asked for once the answer is there. An answer about another `subject` than the present one is never shown.
+ */
+export function useLoaded<T>(
+  load: () => Promise<T>,
+  subject: string,
+  inputs: readonly unknown[] = [],
+): Loaded<T> {
   const [loaded, setLoaded] = useState<Loaded<T>>({ value: undefined, fault: "" });
+  const latest = useRef(load);
+  latest.current = load;
+  const turn = useRef({ runs: false, again: false });
   useEffect(() => {
-    let current = true;
-    load().then(
-      (value) => {
-        if (current) setLoaded({ value, fault: "" });
-      },
-      (error: unknown) => {
-        if (!current) return;
-        setLoaded({
-          value: undefined,
-          fault: error instanceof Error ? error.message : String(error),
-        });
-      },
-    );
+    turn.current = { runs: false, again: false };
     return () => {
-      current = false;
+      turn.current = { runs: true, again: false };
     };
-  }, inputs);
+  }, [subject]);
+  useEffect(() => {
+    const mine = turn.current;
+    const run = async (): Promise<void> => {
+      mine.runs = true;
+      do {
+        mine.again = false;
+        const result = await settled(latest.current());
+        if (turn.current !== mine) return;
+        // What was loaded before is better than nothing.
+        setLoaded((before) => (result.fault === "" ? result : { ...before, fault: result.fault }));
+      } while (mine.again);
+      mine.runs = false;
+    };
+    if (mine.runs) mine.again = true;
+    else void run();
+  }, [subject, ...inputs]);
   return loaded;
+}
+
+async function settled<T>(promise: Promise<T>): Promise<Loaded<T>> {
+  try {
+    return { value: await promise, fault: "" };
+  } catch (error) {
+    return { value: undefined, fault: error instanceof Error ? error.message : String(error) };
+  }
 }

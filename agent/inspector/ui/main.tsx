@@ -7,7 +7,8 @@ import { parseFilter } from "./filter.ts";
 import { plural, showCount, showMs } from "./format.ts";
 import { replay } from "./replay-tab.tsx";
 import { StatusPage } from "./status-page.tsx";
-import { type Heard, type Reach, Store } from "./store.ts";
+import type { Heard } from "./known.ts";
+import { type Reach, Store } from "./store.ts";
 
 const store = new Store();
 
@@ -93,7 +94,7 @@ function App() {
         <StatusPage store={store} />
       ) : (
         <main class={`requests ${heard === undefined ? "" : "looking"}`}>
-          <section class="list" aria-label="Requests">
+          <section class="list" aria-label="Requests" onPointerMove={() => store.aim()}>
             <div class="tools">
               <input
                 ref={box}

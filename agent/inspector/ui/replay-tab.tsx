@@ -41,10 +41,14 @@ export function ReplayTab({ detail, select }: ReplayTabProps) {
   const [path, setPath] = useState(row.path);
   const fieldsText = request.fields.map(({ name, value }) => `${name}: ${value}`).join("\n");
   const [fields, setFields] = useState(fieldsText);
-  const sent = useLoaded(async (): Promise<SentBody> => {
-    if (request.body.keptBytes === 0) return { text: "", about: "" };
-    return sentBody(await (await ask(`/api/exchanges/${row.id}/request-body`)).arrayBuffer());
-  }, [row.id, request.body.keptBytes]);
+  const sent = useLoaded(
+    async (): Promise<SentBody> => {
+      if (request.body.keptBytes === 0) return { text: "", about: "" };
+      return sentBody(await (await ask(`/api/exchanges/${row.id}/request-body`)).arrayBuffer());
+    },
+    String(row.id),
+    [request.body.keptBytes],
+  );
   const loading = sent.value === undefined && sent.fault === "";
   const [body, setBody] = useState<string | undefined>(undefined);
   const [fault, setFault] = useState("");
@@ -134,22 +138,26 @@ function Beside({ detail, select }: ReplayTabProps) {
   const original = row.replayOf === 0 ? row.id : row.replayOf;
   const others = row.replayOf === 0 ? replays.slice(0, 3) : [row.id];
   const ids = [original, ...others];
-  const loaded = useLoaded(async () => {
-    if (others.length === 0) return [];
-    return Promise.all(
-      ids.map(async (id) => {
-        const one = await getJson<Detail>(`/api/exchanges/${id}`).catch(() => undefined);
-        if (one === undefined) return undefined;
-        const kept = (one.response?.body.keptBytes ?? 0) > 0;
-        const body = kept
-          ? new Uint8Array(
-              await (await ask(`/api/exchanges/${id}/response-body?decoded=1`)).arrayBuffer(),
-            )
-          : new Uint8Array(0);
-        return { one, body };
-      }),
-    );
-  }, [row.id, row.phase, row.bytesOut, ids.join()]);
+  const loaded = useLoaded(
+    async () => {
+      if (others.length === 0) return [];
+      return Promise.all(
+        ids.map(async (id) => {
+          const one = await getJson<Detail>(`/api/exchanges/${id}`).catch(() => undefined);
+          if (one === undefined) return undefined;
+          const kept = (one.response?.body.keptBytes ?? 0) > 0;
+          const body = kept
+            ? new Uint8Array(
+                await (await ask(`/api/exchanges/${id}/response-body?decoded=1`)).arrayBuffer(),
+              )
+            : new Uint8Array(0);
+          return { one, body };
+        }),
+      );
+    },
+    ids.join(),
+    [row.phase, row.bytesOut],
+  );
   const known = loaded.value?.filter((each) => each !== undefined) ?? [];
   if (known.length < 2) return null;
   const first = known[0];

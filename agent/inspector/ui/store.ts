@@ -1,17 +1,15 @@
 /** What the page knows: the list as the agent tells it, what is looked at, and whether the agent is there. */
 import type { List, Row, Status } from "../api.ts";
+import { clear, type Heard, type Known, trim, withList } from "./known.ts";
 
 /** More rows than the agent keeps are of no use. */
 const MOST_ROWS = 1000;
 
+/** So long after the pointer has moved over the list no new row moves it away from under the pointer. */
+const STILL_MS = 500;
+
 /** "lost": tries again; "over": another agent has another token. */
 export type Reach = "opening" | "live" | "lost" | "over";
-
-/** A row, and when we heard it: what is open goes on meanwhile. */
-export interface Heard {
-  readonly row: Row;
-  readonly heardMs: number;
-}
 
 interface Report {
   readonly seen: number;
@@ -22,7 +20,7 @@ interface Report {
 
 /** One message to all that listen: something is new. */
 export class Store {
-  rows = new Map<number, Heard>();
+  rows: Known = new Map();
   /** Newest first; while the list is paused, as it was then. */
   ids: readonly number[] = [];
   seen = 0;
@@ -33,7 +31,13 @@ export class Store {
   readonly #listeners = new Set<() => void>();
   #source: EventSource | undefined;
   #scheduled = false;
-  #resyncing: Promise<void> | undefined;
+  /** When the number of those that are open was told last. */
+  #openMs = -1;
+  #stillUntilMs = 0;
+  #orderTimer: number | undefined;
+  /** Asks for the whole list. */
+  readonly resync = oneAtATime(() => this.#load());
+  readonly loadStatus = oneAtATime(() => this.#loadStatus());
 
   connect(): void {
     const source = new EventSource("/api/live");
@@ -46,9 +50,11 @@ export class Store {
     source.addEventListener("resync", () => void this.resync());
     source.addEventListener("status", () => void this.loadStatus());
     source.addEventListener("cleared", () => {
-      this.rows.clear();
-      this.ids = [];
+      clear(this.rows);
+      this.#order();
       this.#tell();
+      // What was open when we last heard of it may have been over.
+      void this.resync();
     });
     source.addEventListener("rows", ({ data }) => {
       this.#take(JSON.parse(String(data)) as Report);
@@ -73,18 +79,13 @@ export class Store {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Asks for the whole list. Who asks while it is on its way waits for that one. */
-  resync(): Promise<void> {
-    this.#resyncing ??= this.#load().finally(() => (this.#resyncing = undefined));
-    return this.#resyncing;
-  }
-
   async #load(): Promise<void> {
     try {
+      const askedMs = performance.now();
       const list = await getJson<List>("/api/exchanges");
-      const heardMs = performance.now();
-      this.rows = new Map(list.rows.map((row) => [row.id, { row, heardMs }]));
-      this.seen = list.seen;
+      this.rows = withList(this.rows, list.rows, askedMs, performance.now());
+      this.seen = Math.max(this.seen, list.seen);
+      if (this.#openMs < askedMs) this.open = list.open;
       if (!this.paused) this.#order();
     } catch {
       // The agent is gone: the source says so.
@@ -92,7 +93,7 @@ export class Store {
     this.#tell();
   }
 
-  async loadStatus(): Promise<void> {
+  async #loadStatus(): Promise<void> {
     try {
       this.status = await getJson<Status>("/api/status");
       this.#tell();
@@ -105,6 +106,11 @@ export class Store {
     this.paused = paused;
     if (!paused) this.#order();
     this.#tell();
+  }
+
+  /** The pointer moves over the list. */
+  aim(): void {
+    this.#stillUntilMs = performance.now() + STILL_MS;
   }
 
   async clear(): Promise<void> {
@@ -120,9 +126,10 @@ export class Store {
     }
     this.seen = seen;
     this.open = open;
+    this.#openMs = heardMs;
     // Rows that were left out may have ended: what is shown of them would stay open for ever.
     if (missed > 0) this.#later();
-    if (fresh && !this.paused) this.#order();
+    if (fresh) this.#orderSoon();
     this.#tell();
   }
 
@@ -135,9 +142,22 @@ export class Store {
   }
 
   #order(): void {
-    const ids = [...this.rows.keys()].sort((a, b) => b - a);
-    for (const id of ids.slice(MOST_ROWS)) this.rows.delete(id);
-    this.ids = ids.slice(0, MOST_ROWS);
+    this.ids = trim(this.rows, MOST_ROWS);
+  }
+
+  /** Not while somebody aims at a row. */
+  #orderSoon(): void {
+    if (this.paused || this.#orderTimer !== undefined) return;
+    const waitMs = this.#stillUntilMs - performance.now();
+    if (waitMs <= 0) {
+      this.#order();
+      return;
+    }
+    this.#orderTimer = window.setTimeout(() => {
+      this.#orderTimer = undefined;
+      this.#orderSoon();
+      this.#tell();
+    }, waitMs);
   }
 
   /** Once a frame is often enough. */
@@ -152,6 +172,24 @@ export class Store {
     if (document.hidden) setTimeout(tell, 500);
     else requestAnimationFrame(tell);
   }
+}
+
+/** Runs `load` one at a time, as an answer may overtake another: who asks meanwhile gets one that begins after that. */
+function oneAtATime(load: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  const ask = (): Promise<void> => {
+    if (running === undefined) {
+      running = load().finally(() => (running = undefined));
+      return running;
+    }
+    next ??= running.then(() => {
+      next = undefined;
+      return ask();
+    });
+    return next;
+  };
+  return ask;
 }
 
 /** @throws Error in the API's words */

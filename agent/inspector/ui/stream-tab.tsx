@@ -31,10 +31,6 @@ function usePassed(row: Row): Passed {
   // Time passes also when no byte does.
   const second = useSeconds(row.phase !== "over");
   useEffect(() => {
-    latest.current = nothing;
-    setPassed(nothing);
-  }, [row.id]);
-  useEffect(() => {
     const load = async (): Promise<void> => {
       if (asking.current) {
         again.current = true;
@@ -48,14 +44,12 @@ function usePassed(row: Row): Passed {
       const path = `/api/exchanges/${row.id}/stream?chunks=${chunksFrom}&messages=${messagesFrom}`;
       try {
         const stream = await getJson<Stream>(path);
-        if (stream.row.id === row.id) {
-          latest.current = {
-            stream,
-            chunks: joined(latest.current.chunks, stream.chunks),
-            messages: joined(latest.current.messages, stream.messages),
-            fault: "",
-          };
-        }
+        latest.current = {
+          stream,
+          chunks: joined(latest.current.chunks, stream.chunks),
+          messages: joined(latest.current.messages, stream.messages),
+          fault: "",
+        };
       } catch (error) {
         const fault = error instanceof Error ? error.message : String(error);
         latest.current = { ...latest.current, fault };
@@ -65,7 +59,7 @@ function usePassed(row: Row): Passed {
       if (again.current) await load();
     };
     void load();
-  }, [row.id, row.bytesIn, row.bytesOut, row.phase, row.stalled, second]);
+  }, [row.bytesIn, row.bytesOut, row.phase, row.stalled, second]);
   return passed;
 }
 
@@ -75,12 +69,12 @@ function joined<T>(had: readonly T[], more: readonly T[]): readonly T[] {
   return all.length <= MOST ? all : [...all.slice(0, 200), ...all.slice(200 - MOST)];
 }
 
+/** Give it a `key` of the exchange: what has passed belongs to one. */
 export function StreamTab({ row, close }: { readonly row: Row; readonly close: Close | null }) {
   const { stream, chunks, messages, fault } = usePassed(row);
   const meaning = row.kind !== "body";
   const [chosen, choose] = useState<"messages" | "chunks" | undefined>(undefined);
   const [at, setAt] = useState<number | undefined>(undefined);
-  useEffect(() => setAt(undefined), [row.id]);
   if (fault !== "") return <p class="fault">{fault}</p>;
   if (stream === undefined) return <p class="note">…</p>;
   const view = chosen ?? (meaning && stream.messageCount > 0 ? "messages" : "chunks");

@@ -6,26 +6,28 @@ import { loadPage } from "../../../agent/inspector/page.ts";
 import { parseFilter } from "../../../agent/inspector/ui/filter.ts";
 import { showBytes, showHex, showMs } from "../../../agent/inspector/ui/format.ts";
 import { prettyJson } from "../../../agent/inspector/ui/json.ts";
+import { clear, type Known, trim, withList } from "../../../agent/inspector/ui/known.ts";
+
+const row: Row = {
+  id: 7,
+  service: "shop",
+  at: 0,
+  method: "POST",
+  path: "/Orders?page=2",
+  status: 404,
+  phase: "over",
+  kind: "events",
+  type: "text/event-stream",
+  ms: 1,
+  bytesIn: 0,
+  bytesOut: 0,
+  stalled: false,
+  outcome: "ok",
+  says: "",
+  replayOf: 3,
+};
 
 describe("the filter", () => {
-  const row: Row = {
-    id: 7,
-    service: "shop",
-    at: 0,
-    method: "POST",
-    path: "/Orders?page=2",
-    status: 404,
-    phase: "over",
-    kind: "events",
-    type: "text/event-stream",
-    ms: 1,
-    bytesIn: 0,
-    bytesOut: 0,
-    stalled: false,
-    outcome: "ok",
-    says: "",
-    replayOf: 3,
-  };
   test.each([
     ["", true],
     ["orders", true],
@@ -51,6 +53,41 @@ describe("the filter", () => {
 
   test("takes whatever is typed", () => {
     fc.assert(fc.property(fc.string(), (text) => void parseFilter(text)(row)));
+  });
+});
+
+describe("what the page knows", () => {
+  const known = (...rows: readonly (readonly [id: number, phase: Row["phase"]])[]): Known =>
+    new Map(rows.map(([id, phase]) => [id, { row: { ...row, id, phase }, heardMs: 0 }]));
+  const phases = (all: Known): [number, string][] =>
+    [...all.values()].map(({ row: { id, phase } }) => [id, phase]);
+
+  test("what was reported while a list was on its way is not undone by the list", () => {
+    const before = known([1, "answering"], [2, "answering"], [3, "over"]);
+    before.set(2, { row: { ...row, id: 2, phase: "over" }, heardMs: 150 });
+    before.set(4, { row: { ...row, id: 4, phase: "asked" }, heardMs: 160 });
+    const list = [2, 1].map((id): Row => ({ ...row, id, phase: "answering" }));
+    const after = withList(before, list, 100, 200);
+    expect(phases(after).sort(([a], [b]) => a - b)).toEqual([
+      [1, "answering"],
+      [2, "over"],
+      [4, "asked"],
+    ]);
+  });
+
+  test("clearing leaves what is open", () => {
+    const all = known([1, "answering"], [2, "over"], [3, "waiting"]);
+    clear(all);
+    expect([...all.keys()]).toEqual([1, 3]);
+  });
+
+  test("a stream that is open stays, however many come after it; of too many that are open the oldest goes", () => {
+    const all = known([1, "answering"], [2, "over"], [3, "over"], [4, "asked"]);
+    expect(trim(all, 4)).toEqual([4, 3, 2, 1]);
+    expect(trim(all, 3)).toEqual([4, 3, 1]);
+    expect(trim(all, 2)).toEqual([4, 1]);
+    expect(trim(all, 1)).toEqual([4]);
+    expect([...all.keys()]).toEqual([4]);
   });
 });
 
