@@ -6,7 +6,7 @@ import type { ErrorCode } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
 import type { HeaderList } from "../codec/frame.ts";
 import type { Session } from "../codec/session.ts";
-import { type ConnectConfig, publicUrl, shardsUrl, socketUrl } from "./config/config.ts";
+import { type ConnectConfig, publicUrl, shardsUrl, socketUrl, statusUrl } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { type AgentCode, isErrorCode } from "./codes.ts";
 import type { Ending } from "./connection/dial.ts";
@@ -86,9 +86,11 @@ export class Agent {
       connected: (shard, session, resumed, visitors) =>
         this.#connected(shard, session, resumed, visitors),
       disconnected: (shard, ending, retryMs) => {
-        const why = reasonOf(ending, reach.proxy);
+        const why = reasonOf(ending, reach.proxy, config);
         report({ event: "disconnected", ...ofShard(shard), ...why, retryMs });
-        if (shard === 0 && ending.kind !== "lost") this.#dialledInVain();
+        // Who is told that there is no room has nothing to find out.
+        const isMystery = ending.kind !== "lost" && why.code !== "too-many-agents";
+        if (shard === 0 && isMystery) this.#dialledInVain();
       },
       draining: (code) => this.#dismissed(code),
       faulty: (error) => {
@@ -273,6 +275,10 @@ function sentence(says: string): string {
   return `${says.charAt(0).toUpperCase()}${says.slice(1)}.`;
 }
 
+function noRoom(config: ConnectConfig): string {
+  return `as many agents of "${config.service}" are connected as may be. End one (${statusUrl(config).href} lists them to who has the token), or start this one with --replace to take over; when one leaves, this one comes in`;
+}
+
 /** A code that the edge gave, unless it is one that only a newer agent knows. */
 function known(code: string | undefined): ErrorCode | undefined {
   return code !== undefined && isErrorCode(code) ? code : undefined;
@@ -282,10 +288,12 @@ function known(code: string | undefined): ErrorCode | undefined {
 function reasonOf(
   ending: Ending,
   proxy: Proxy | undefined,
+  config: ConnectConfig,
 ): { readonly code: AgentCode; readonly reason: string } {
   switch (ending.kind) {
     case "refused": {
       const { status, says } = ending;
+      if (ending.code === "too-many-agents") return { code: ending.code, reason: noRoom(config) };
       if (ending.code !== undefined) {
         return { code: known(ending.code) ?? `http-${status}`, reason: says };
       }

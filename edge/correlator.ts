@@ -279,14 +279,17 @@ export class Correlator extends DurableObject<Env> {
     const identity = `${id} ${tokenId(request)}`;
     // An agent that comes back over another socket is none more.
     const others = this.#listener.size - (this.#listener.knows(identity) ? 1 : 0);
-    if (others >= MAX_AGENTS) throw new TunnelError("too-many-agents");
+    const successor = request.headers.get("sluice-replace") === "1";
+    // It is the way out of a full house.
+    const most = successor ? MAX_AGENTS + 1 : MAX_AGENTS;
+    if (others >= most) throw new TunnelError("too-many-agents");
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, [identity]);
     const secret = request.headers.get(SECRET) === "previous" ? "previous" : "current";
     const socket = new Socket(server, Date.now(), secret, false);
     this.#sockets.set(server, socket);
     this.#met.add(server);
-    if (request.headers.get("sluice-replace") === "1") this.#successors.add(socket);
+    if (successor) this.#successors.add(socket);
     this.#listener.accept(socket, identity);
     // Whoever runs the agent is told who can reach them.
     const visitors = this.env.VISITORS === "token" ? "token" : "public";

@@ -10,6 +10,9 @@ import { type About, logFault } from "./log.ts";
 /** Seconds after which a visitor may try again: an agent re-dials within one or two. */
 const RETRY_AFTER_SECONDS = "2";
 
+/** And an agent for which there is no room: one that is there may stay for days. */
+const NO_ROOM_SECONDS = "30";
+
 /**
  * The answer for `code`: status, `sluice-error`, and one plain sentence as text, or as JSON when `Accept` asks for it.
  * @param request only its method and `Accept` are looked at.
@@ -23,6 +26,7 @@ export function refusal(code: ErrorCode, request: Request, id: string): Response
     "cache-control": "no-store",
   });
   if (rule.status === 503) headers.set("retry-after", RETRY_AFTER_SECONDS);
+  if (code === "too-many-agents") headers.set("retry-after", NO_ROOM_SECONDS);
   // RFC 9110 section 11.6.1. (A 426 should name the protocol in `Upgrade`, which the runtime removes.)
   if (rule.status === 401) headers.set("www-authenticate", 'Bearer realm="sluice"');
   const asJson = request.headers.get("accept")?.toLowerCase().includes("json") ?? false;

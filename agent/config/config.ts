@@ -227,6 +227,11 @@ export function shardsUrl({ edge, service }: Pick<ConnectConfig, "edge" | "servi
   return new URL(`/shards/${service}`, edge);
 }
 
+/** Where the edge lists the service's agents. */
+export function statusUrl({ edge, service }: Pick<ConnectConfig, "edge" | "service">): URL {
+  return new URL(`/status/${service}`, edge);
+}
+
 /** Where visitors go. */
 export function publicUrl({ edge, service }: Pick<ConnectConfig, "edge" | "service">): string {
   return new URL(`/send/${service}/`, edge).href;

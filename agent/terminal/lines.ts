@@ -1,6 +1,7 @@
 /**
  * What a person reads of an event: pure functions of the event, the time and the width.
  */
+import type { AgentCode } from "../codes.ts";
 import { isLoopback } from "../config/loopback.ts";
 import { showBytes, showMs } from "../config/duration.ts";
 import type { AgentEvent, RequestEvent, RequestOutcome, Visitors } from "../events.ts";
@@ -118,9 +119,15 @@ export function pointer(code: string): Span {
   return [` (${code}, ${ERRORS_PAGE}#${code})`, "dim"];
 }
 
+/** Ends of dials that never were connections. */
+const howLost = new Map<AgentCode, string>([
+  ["edge-unreachable", "cannot reach the edge"],
+  ["too-many-agents", "not let in"],
+]);
+
 /** Why there is no connection, without what comes next. */
 export function lost({ code, reason }: AgentEvent & { readonly event: "disconnected" }): Line {
-  const what = code === "edge-unreachable" ? "cannot reach the edge" : "disconnected";
+  const what = howLost.get(code) ?? "disconnected";
   return [[what, "yellow"], [`: ${reason === "" ? code : `${shown(reason)} (${code})`}`]];
 }
 

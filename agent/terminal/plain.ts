@@ -14,6 +14,8 @@ export class PlainVoice implements Voice {
   /** What was found out about each service's origin before it was connected. */
   readonly #origins = new Map<string, AgentEvent & { readonly event: "origin" }>();
   readonly #connected = new Set<string>();
+  /** The services that have been told that there is no room for them, and still wait for it. */
+  readonly #waiting = new Set<string>();
 
   constructor(sink: Sink, paint: Paint, now: () => number) {
     this.#sink = sink;
@@ -31,9 +33,15 @@ export class PlainVoice implements Voice {
         this.#print(requestLines(event, this.#now(), Number.POSITIVE_INFINITY), about);
         break;
       case "connected":
+        this.#waiting.delete(about.label);
         this.#print(this.#block(event, about), about);
         break;
       case "disconnected":
+        // That may last for days, and nothing new is learned at each try.
+        if (event.code === "too-many-agents") {
+          if (this.#waiting.has(about.label)) break;
+          this.#waiting.add(about.label);
+        }
         this.#print([[...lost(event), [`; next try in ${showMs(event.retryMs)}`]]], about);
         break;
       case "origin":

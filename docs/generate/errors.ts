@@ -107,8 +107,9 @@ const ofTheTable: Record<ErrorCode, Advice> = {
     next: "Use `/send/<service>/<path>`, or `<service>.<domain>` if the edge has a TUNNEL_DOMAIN (`agent edge --domain`). A service's name is one lower-case label: a to z, 0 to 9 and -, at most 63 characters. `--edge` is the edge's address without a path.",
   },
   "too-many-agents": {
-    agent: "`disconnected: … (too-many-agents)`; it tries again",
-    next: "End some agents of this service: 64 may be connected to an object at once. More capacity comes from `--concurrency` and from [shards](scaling.md), not from more agents.",
+    agent:
+      "`not let in: … (too-many-agents); next try in …`, once; it tries again every 30 s or more",
+    next: "End an agent of this service that is not needed: 64 may be connected to an object at once, and [`/status/<service>`](status-and-metrics.md#the-status-page) lists them. Or start the new one with `--replace`: it is let in beside the others, which finish what they have and end. One that crashed counts until the edge's grace is over (15 s). More capacity comes from `--concurrency` and from [shards](scaling.md), not from more agents.",
   },
   "upgrade-required": {
     agent: "`error: …`, exit code 5",

@@ -139,7 +139,7 @@ const sections: readonly (readonly [title: string, rows: Rows])[] = [
       ],
       [
         "agents, per object",
-        grouped(numberIn("edge/correlator.ts", "MAX_AGENTS")),
+        `${grouped(numberIn("edge/correlator.ts", "MAX_AGENTS"))}, and one that takes over (\`--replace\`)`,
         "429 `too-many-agents`",
         "`MAX_AGENTS`",
       ],

@@ -197,6 +197,17 @@ test("a stream says when it waits for a slot, and when its visitor is slow", () 
   );
 });
 
+test("that there is no room is told whole, beside the time until the next try", () => {
+  const { clock, vt, tell } = opened(80);
+  const reason = `as many agents of "shop" are connected as may be. End one (https://sluice.example.workers.dev/status/shop lists them to who has the token), or start this one with --replace to take over; when one leaves, this one comes in`;
+  tell({ event: "disconnected", code: "too-many-agents", reason, retryMs: 30_000 });
+  clock.pass(30_000);
+  tell({ event: "disconnected", code: "too-many-agents", reason, retryMs: 30_000 });
+  expect(vt.text.trim().replaceAll(/\s+/g, " ")).toBe(
+    `not let in: ${reason} (too-many-agents); next try in 30 s, 2 times in 30 s`,
+  );
+});
+
 test("a lost connection is one line that counts down, and in the end one line that says how long it took", () => {
   const { clock, vt, tell } = opened(100);
   tell(connected);

@@ -82,6 +82,34 @@ test("every try to connect again is a line", () => {
   expect(err.text).toBe("disconnected: gone (agent-lost); next try in 300 ms\n".repeat(2));
 });
 
+test("that there is no room is said once, until there was", () => {
+  const code = "too-many-agents";
+  const lost = { event: "disconnected", code, reason: "full", retryMs: 30_000 } as const;
+  const { log, err } = open(false);
+  log.event(lost);
+  log.event(lost);
+  log.event({ ...lost, code: "edge-unreachable", reason: "gone" });
+  log.event(lost);
+  const said = "not let in: full (too-many-agents); next try in 30.0 s\n";
+  const gone = "cannot reach the edge: gone (edge-unreachable); next try in 30.0 s\n";
+  expect(err.text).toBe(said + gone);
+  const back = {
+    event: "connected",
+    url: "https://edge.example/send/shop/",
+    service: "shop",
+  } as const;
+  log.event({
+    ...back,
+    session: "s",
+    rttMs: 1,
+    origin: "http://localhost:1",
+    concurrency: 1,
+    again: true,
+  });
+  log.event(lost);
+  expect(err.text.endsWith(said)).toBe(true);
+});
+
 test("nothing but a terminal gets control sequences", () => {
   const { log, err } = open(false);
   log.field("Public", "https://edge.example/");

@@ -2,9 +2,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SignJWT, type JWTPayload } from "jose";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ErrorCode, errors } from "../../codec/errors.ts";
+import { HostileAgent } from "../support/hostile-agent.ts";
 import { RawOrigin } from "../support/origin.ts";
+import type { Program } from "../support/program.ts";
 import { type Answer, requestHead, values, Visitor } from "../support/raw-http.ts";
 import { SERVICE, useTunnel } from "../support/use-tunnel.ts";
 
@@ -270,5 +272,57 @@ describe("an agent that may not connect", () => {
 
   test("leaves the connected one in peace", async () => {
     expect((await Visitor.ask(tunnel.through)).status).toBe(200);
+  });
+});
+
+describe("an agent for which there is no room", () => {
+  const service = "full";
+  const crowd: HostileAgent[] = [];
+  let token = "";
+  let last: Program;
+
+  beforeAll(async () => {
+    token = await tunnel.edge.token({ service });
+    while (crowd.length < 63) {
+      const agent = await HostileAgent.connectWith(tunnel.edge, service, token);
+      await agent.greet();
+      crowd.push(agent);
+    }
+    last = await tunnel.edge.agent({ service, port: tunnel.origin.port, token });
+  }, 60_000);
+  afterAll(() => {
+    for (const agent of crowd) agent.leave();
+  });
+
+  test("says so once with what to do, asks rarely, and is let in when another leaves", async () => {
+    const agent = await tunnel.edge.dial({ service, port: tunnel.origin.port, token });
+    const { code, reason, retryMs, at } = await agent.event("disconnected");
+    const why = `as many agents of "full" are connected as may be. End one (${tunnel.edge.url}/status/full lists them to who has the token), or start this one with --replace to take over; when one leaves, this one comes in`;
+    expect([code, reason]).toEqual(["too-many-agents", why]);
+    expect(retryMs).toBeGreaterThanOrEqual(30_000);
+    for (let tries = 1; tries < 4; tries++) {
+      agent.kill("SIGHUP");
+      const count = (): number =>
+        agent.events.filter((event) => event.at >= at && event.event === "disconnected").length;
+      await agent.event("disconnected", () => count() > tries);
+    }
+    await agent.said(/not let in/);
+    expect(agent.stderr.match(/not let in: .* \(too-many-agents\); next try in/g)).toHaveLength(1);
+    // Only it, and not that the doctor finds out why.
+    expect(agent.events.some(({ event }) => event === "warning")).toBe(false);
+    last.kill("SIGTERM");
+    await last.exit();
+    agent.kill("SIGHUP");
+    await agent.event("connected");
+    last = agent;
+  });
+
+  test("is let in with --replace, and takes over", async () => {
+    const flags = ["--replace"];
+    const heir = await tunnel.edge.agent({ service, port: tunnel.origin.port, token, flags });
+    await last.event("replaced");
+    expect(await last.exit()).toEqual({ code: 0, signal: null });
+    expect((await Visitor.ask(tunnel.edge.place(service))).status).toBe(200);
+    expect(heir.ended).toBe(false);
   });
 });

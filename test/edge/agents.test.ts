@@ -142,10 +142,27 @@ test("a service has 64 agents and no more", async () => {
   const agents = await Promise.all(Array.from({ length: 64 }, (_, i) => named(service, `${i}`)));
   const refused = await upgrade({ service });
   expect([refused.status, refused.headers.get("sluice-error")]).toEqual([429, "too-many-agents"]);
+  expect(refused.headers.get("retry-after")).toBe("30");
   agents[0]?.close();
   await agents[0]?.closed;
   agents.push(await named(service, "newest"));
   expect(await text(service)).toBe("newest");
+  for (const agent of agents) agent.close();
+});
+
+test("one more is let in to take over from them", async () => {
+  const service = newService();
+  const left = Promise.withResolvers<string>();
+  const agents = await Promise.all([
+    named(service, "old", { draining: left.resolve }),
+    ...Array.from({ length: 63 }, (_, i) => named(service, `${i}`)),
+  ]);
+  const headers = { "sluice-replace": "1" };
+  agents.push(await named(service, "heir", { headers }));
+  expect(await left.promise).toBe("replaced");
+  expect(await text(service)).toBe("heir");
+  const another = await upgrade({ service, headers });
+  expect([another.status, another.headers.get("sluice-error")]).toEqual([429, "too-many-agents"]);
   for (const agent of agents) agent.close();
 });
 

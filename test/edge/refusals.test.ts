@@ -14,7 +14,8 @@ describe("a refusal", () => {
       expect(response.headers.get("sluice-error")).toBe(code);
       expect(response.headers.get("sluice-request-id")).toBe("id-1");
       expect(response.headers.get("cache-control")).toBe("no-store");
-      expect(response.headers.has("retry-after")).toBe(rule.status === 503);
+      const wait = code === "too-many-agents" ? "30" : rule.status === 503 ? "2" : null;
+      expect(response.headers.get("retry-after")).toBe(wait);
       expect(response.headers.get("content-type")).toMatch(/^text\/plain/);
       expect(await response.text()).toBe(`${rule.says} (${code})\n`);
     },
