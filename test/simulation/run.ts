@@ -1,6 +1,7 @@
 /**
  * One run: a setting and a load drawn from a seed, faults for a while, then none; and what has to hold of all that.
  */
+import { GRACE_MS } from "../../codec/limits.ts";
 import { checkAlways, checkIdle } from "./invariants.ts";
 import { type Load, plainPlan, planOf } from "./plan.ts";
 import type { Random } from "./random.ts";
@@ -25,8 +26,8 @@ export interface Outcome {
  * the pace of ten ACKs in ten seconds (`MOST_PONGS`) of the least that an end may retain here.
  */
 const PROGRESS_MS = 1_200_000;
-/** Whoever stalled last may be in the middle of it when the faults end: no pause is longer. */
-const SETTLED_MS = 70_000;
+/** Whoever stalled last may be in the middle of it when the faults end: no pause is longer, and a break that is noticed at its end has a grace from then on. */
+const SETTLED_MS = 60_000 + GRACE_MS + 5000;
 /** How long a quiet tunnel may take for one more exchange: an agent may be between two dials. */
 const PROBE_MS = 60_000;
 
