@@ -1,10 +1,40 @@
-#!/usr/bin/env node
 /**
- * What the command `agent` runs: `main.ts`, after what has to be set before any other module is loaded.
+ * The command line: flags to values, errors to sentences, ends to exit codes. The commands are in `commands/program.ts`.
  */
-import { enableCompileCache } from "node:module";
-import "./young-heap.ts";
+import { CommanderError } from "commander";
+import { complain, usageMistake } from "./commands/complaint.ts";
+import { givenOf } from "./commands/given.ts";
+import { newProgram, type Start } from "./commands/program.ts";
+import { isOn } from "./config/given.ts";
+import { exits, UsageError } from "./config/usage.ts";
+import { type OpenLog, openLog } from "./terminal/open-log.ts";
+import { VERSION } from "./software.ts";
 
-// Node keeps what it has compiled, and stripped of types in a checkout: measured, the first line is out in half of the time.
-enableCompileCache();
-await import("./main.ts");
+const start: Start = async (command, load, { serves }) => {
+  const given = givenOf(command);
+  let open: OpenLog | undefined;
+  try {
+    open = openLog(given, serves);
+    if (serves) open.log.header(VERSION);
+    const run = await load();
+    process.exit(await run(given, open, command.args, command));
+  } catch (error) {
+    complain(open?.log, isOn(given["json"]), error);
+    process.exit(error instanceof UsageError ? exits.usage : exits.runtime);
+  }
+};
+
+/** A reader that went away (`agent … | head`) is no reason to drop the tunnel. */
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+
+const program = newProgram(start);
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  if (error.exitCode === 0) process.exit(exits.clean);
+  const variable = { text: process.env["AGENT_JSON"] || "no", from: "AGENT_JSON", flag: false };
+  const json = process.argv.includes("--json") || isOn(variable);
+  complain(undefined, json, usageMistake(error, program, process.argv.slice(2)));
+  process.exit(exits.usage);
+}

@@ -1,13 +1,11 @@
 /** Our name and version, read once from package.json: for HELLO, `--version` and nothing else. */
 import { readFileSync } from "node:fs";
 import { findPackageJSON } from "node:module";
-import * as v from "valibot";
 
-const manifest = v.parse(
-  v.object({ version: v.string() }),
-  // One folder above in a checkout, two in a package.
-  JSON.parse(readFileSync(findPackageJSON(import.meta.url) ?? "", "utf8")),
-);
+// One folder above in a checkout, two in a package.
+const manifest = JSON.parse(readFileSync(findPackageJSON(import.meta.url) ?? "", "utf8")) as {
+  readonly version: string;
+};
 
 /** The agent's version. */
 export const VERSION = manifest.version;

@@ -1,5 +1,6 @@
 /**
- * Keeps the young generation of Node 24's V8 at 1 MiB. Imported for its effect, before anything else.
+ * Keeps the young generation of Node 24's V8 at 1 MiB. Imported for its effect, where a command makes an agent and all
+ * that it needs is loaded: V8 keeps no code across a flag that changes, not even that of Node's own modules.
  *
  * A bulk transfer makes little JavaScript garbage and much memory outside of the heap: 64 KiB for each read of a socket.
  * That memory is freed by a scavenge, which is due when the young generation is full; at Node's 16 MiB that takes so

@@ -9,7 +9,7 @@ import type { RelayAnswer } from "./site/relay.ts";
 import type { Site, System } from "./system.ts";
 import { temporary } from "./temporary.ts";
 
-export const cli = join(root, "agent/cli.ts");
+export const cli = join(root, "bin/agent.js");
 export const SERVICE = "bench";
 
 /** As many requests at the origin at once as the benchmark has visitors: the agent's own queue is not what is measured. */

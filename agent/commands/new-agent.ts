@@ -8,6 +8,7 @@ import { probeOrigin } from "../origin/probe.ts";
 import type { Collector } from "../metrics/collector.ts";
 import type { OpenLog } from "../terminal/open-log.ts";
 import { type Watch, Watchers } from "../watch.ts";
+import "../young-heap.ts";
 import { InspectedAgent } from "./inspect.ts";
 
 export interface NewAgentOptions {

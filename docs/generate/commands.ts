@@ -116,7 +116,7 @@ ${[...parts(program, "agent")].join("\n\n")}
 |---|---|
 ${codes.join("\n")}
 
-\`npx\` says 130 after every Ctrl-C and 143 after SIGTERM. A supervisor that wants these codes runs \`node_modules/.bin/node agent/cli.ts connect …\`.
+\`npx\` says 130 after every Ctrl-C and 143 after SIGTERM. A supervisor that wants these codes runs \`node_modules/.bin/node bin/agent.js connect …\`.
 
 ## Events
 

@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import { startGraphqlServer } from "./server.ts";
 
 const SERVICE = "api";
-const cli = fileURLToPath(new URL("../../agent/cli.ts", import.meta.url));
+const cli = fileURLToPath(new URL("../../bin/agent.js", import.meta.url));
 
 const folder = await mkdtemp(join(tmpdir(), "sluice-graphql-"));
 const children: ChildProcess[] = [];

@@ -87,7 +87,7 @@ async function faultOf(command: string): Promise<string | undefined> {
   if (/(?:^|\/)node$/.test(program)) {
     const file = rest.find((word) => /\.[mc]?[jt]s$/.test(word));
     if (file === undefined) return undefined;
-    if (file.endsWith("agent/cli.ts")) return agentFault(rest.slice(rest.indexOf(file) + 1));
+    if (file.endsWith("bin/agent.js")) return agentFault(rest.slice(rest.indexOf(file) + 1));
     return existsSync(new URL(file, root)) ? undefined : `${file} is not there`;
   }
   switch (program) {
@@ -196,7 +196,7 @@ describe("the commands", () => {
     "npx agent token --service shop --role visitor --expires 30d",
     "agent connect … -- npm run dev --port 3",
     "HTTPS_PROXY=http://proxy.example:3128 npx agent connect --port 4000",
-    "node_modules/.bin/node agent/cli.ts connect …",
+    "node_modules/.bin/node bin/agent.js connect …",
   ])("that are there are let pass: %s", async (command) => {
     expect(await faultOf(command)).toBeUndefined();
   });

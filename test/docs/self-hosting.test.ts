@@ -59,7 +59,7 @@ function next(beginning: string): string {
 
 /** As a shell runs it, with files of its own and `agent` for `npx agent`. */
 function shell(command: string): string {
-  const agent = `${node} ${join(root, "agent/cli.ts")}`;
+  const agent = `${node} ${join(root, "bin/agent.js")}`;
   return execFileSync("bash", ["-c", command.replaceAll("npx agent", agent)], {
     cwd: directory,
     encoding: "utf8",

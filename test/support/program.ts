@@ -11,7 +11,7 @@ import { SOON_MS, Watch } from "./until.ts";
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 export const node = fileURLToPath(new URL("../../node_modules/.bin/node", import.meta.url));
 const holder = fileURLToPath(new URL("hold-socket.ts", import.meta.url));
-const cli = fileURLToPath(new URL("../../agent/cli.ts", import.meta.url));
+const cli = fileURLToPath(new URL("../../bin/agent.js", import.meta.url));
 
 /** One line of `--json` output. */
 export interface ProgramEvent {

@@ -8,7 +8,7 @@ import { SOON_MS, Watch } from "./until.ts";
 import { Vt } from "./vt.ts";
 
 const node = fileURLToPath(new URL("../../node_modules/.bin/node", import.meta.url));
-const cli = fileURLToPath(new URL("../../agent/cli.ts", import.meta.url));
+const cli = fileURLToPath(new URL("../../bin/agent.js", import.meta.url));
 
 /** Why there is none here; undefined where there is. */
 export const noPty: string | undefined =
