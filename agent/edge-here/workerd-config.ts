@@ -92,7 +92,11 @@ export async function workerdConfig(
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
-  services = [(name = "edge", worker = .edge)],
+  services = [
+    (name = "edge", worker = .edge),
+    # The Worker dials nobody, so nobody may be dialled; what is there otherwise wants the system's CA certificates.
+    (name = "internet", network = (allow = [])),
+  ],
   sockets = [
     ${sockets.join(",\n    ")},
   ],

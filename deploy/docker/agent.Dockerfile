@@ -11,7 +11,7 @@ RUN npm pack --silent --pack-destination /tmp
 
 FROM node:24-slim
 COPY --from=build /tmp/sluice-*.tgz /tmp/
-RUN npm install --global --no-audit --no-fund /tmp/sluice-*.tgz && rm /tmp/sluice-*.tgz && npm cache clean --force
+RUN npm install --global --no-audit --no-fund /tmp/sluice-*.tgz && rm /tmp/sluice-*.tgz && npm cache clean --force && rm -rf /tmp/node-compile-cache
 USER 65532:65532
 # For the health check, inside; 0.0.0.0:9090 lets a scraper at /metrics too.
 ENV AGENT_TOKEN_FILE=/run/secrets/token AGENT_METRICS=127.0.0.1:9090

@@ -70,6 +70,15 @@ test("without a secret it makes one, keeps it for its owner only, and finds it a
   expect(second.stderr).not.toContain("made a secret");
 });
 
+test("a system without CA certificates is enough, as Node's slim image is", async () => {
+  const nowhere = join(directory, "no-certificates");
+  const program = edge(["--port", "0"], {
+    env: { SSL_CERT_FILE: nowhere, SSL_CERT_DIR: nowhere },
+  });
+  const answer = await fetch(`${await urlOf(program)}/send/nobody/`);
+  expect(answer.headers.get("sluice-error")).toBe("agent-offline");
+});
+
 test("a secret that was made for one run is gone after it", async () => {
   const program = edge(["--port", "0"]);
   await urlOf(program);
