@@ -10,7 +10,7 @@ RUN npm pack --silent --pack-destination /tmp
 
 FROM node:24-slim
 COPY --from=build /tmp/sluice-*.tgz /tmp/
-RUN npm install --global --no-audit --no-fund /tmp/sluice-*.tgz workerd@1.20261023.1 && rm /tmp/sluice-*.tgz && npm cache clean --force && rm -rf /tmp/node-compile-cache
+RUN npm install --global --no-audit --no-fund /tmp/sluice-*.tgz workerd@1.20261117.1 && rm /tmp/sluice-*.tgz && npm cache clean --force && rm -rf /tmp/node-compile-cache
 USER 65532:65532
 EXPOSE 8787
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["node", "-e", "fetch('http://127.0.0.1:8787/').then((answer) => process.exit(answer.headers.has('sluice-error') ? 0 : 1), () => process.exit(1))"]

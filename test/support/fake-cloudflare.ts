@@ -1,5 +1,5 @@
 /**
- * As much of Cloudflare's API as wrangler asks for when it deploys one Worker and keeps its secrets, as wrangler 4.155 asks
+ * As much of Cloudflare's API as wrangler asks for when it deploys one Worker and keeps its secrets, as wrangler 4.164 asks
  * and reads it. It says nothing about what the real one does.
  */
 import { once } from "node:events";
