@@ -2,8 +2,9 @@
  * A visitor's WebSocket, joined to the origin's through an exchange: whole messages on the visitor's side, bytes of a
  * WebSocket connection on the other.
  *
- * The runtime reads a visitor as fast as it sends, whatever we do, and sends to it without bound. So what the origin does
- * not read is bounded by ending the connection, and the origin's messages go on only as fast as credit is given back.
+ * The runtime reads a visitor as fast as it sends, whatever we do: what the origin does not read is bounded by ending the
+ * connection. It also queues without bound what a visitor does not read, but tells how much: the origin's bytes are read
+ * on, and so credit is given back, only when the visitor has taken what came before.
  */
 import type { ErrorCode } from "../codec/errors.ts";
 import type { Exchange } from "../codec/exchange.ts";
@@ -17,14 +18,14 @@ const MiB = 1024 * 1024;
 /** The largest message from the origin: it is put together in memory, and an object has 128 MB. The runtime's own bound is 32 MiB. */
 const MAX_SOCKET_MESSAGE_BYTES = 16 * MiB;
 
-/** What the origin may leave unread of a visitor's messages: with one more the visitor is sent away. A single message may be larger. */
+/** What the origin may leave unread of a visitor's messages: with one more the visitor is sent away; and what it may send after its end. A single message may be larger. */
 const MAX_UNREAD_BYTES = 2 * MiB;
 
-/** What the runtime may hold of our messages for a visitor that does not read, where it tells. */
+/** What the runtime may hold of our messages for a visitor that does not read, beside the last one. */
 const MAX_UNSENT_BYTES = 1 * MiB;
 
-/** How often a visitor that does not read is looked at again. */
-const LOOK_MS = 20;
+/** When a visitor with that much unread is looked at again: soon, then more and more seldom, as no event tells that it has read. */
+const [FIRST_LOOK_MS, MAX_LOOK_MS] = [1, 64];
 
 /** How long an origin may take to close its connection once both have said goodbye, or the visitor alone: as long as browsers and ws give. */
 const CLOSING_MS = 30_000;
@@ -61,6 +62,7 @@ class VisitorSocket {
   /** Runs from then on. */
   #closing: ReturnType<typeof setTimeout> | null = null;
   #over = false;
+  #droppedBytes = 0;
 
   /** `ws` is our end of the visitor's pair; `exchange` has been answered with 101. */
   constructor(ws: WebSocket, exchange: Exchange, watch: SocketWatch) {
@@ -76,18 +78,34 @@ class VisitorSocket {
     ws.binaryType = "arraybuffer";
     ws.accept();
     ws.addEventListener("message", ({ data }) => {
-      this.#send(
-        messageFrame(typeof data === "string" ? data : new Uint8Array(data as ArrayBuffer)),
-      );
+      const message = typeof data === "string" ? data : taken(data as ArrayBuffer);
+      if (!this.#isDeaf()) this.#send(messageFrame(message));
+      else this.#drop(message.length);
     });
     ws.addEventListener("close", ({ code, reason }) => this.#visitorClosed(code, reason));
     ws.addEventListener("error", () => this.#visitorClosed(closes.broken, ""));
     void this.#receive();
   }
 
+  /** Nothing that is said reaches the origin any more. */
+  #isDeaf(): boolean {
+    return this.#over || this.#saidGoodbye;
+  }
+
+  /**
+   * What a visitor says before it hears that it is over is lost. One that does not stop is hung up on: the runtime would
+   * read on for ever, but for a listener that throws (`readLoop` in workerd's web-socket.c++).
+   */
+  #drop(bytes: number): void {
+    this.#droppedBytes += bytes;
+    if (this.#droppedBytes > MAX_UNREAD_BYTES) {
+      throw new Error("The visitor's WebSocket is closed, and it goes on sending: hung up.");
+    }
+  }
+
   #send(pieces: readonly Uint8Array[]): void {
     const { outgoing } = this.#exchange;
-    if (this.#over || this.#saidGoodbye) return;
+    if (this.#isDeaf()) return;
     if (outgoing.queuedBytes > MAX_UNREAD_BYTES) {
       this.#close(closes.tryAgainLater, "the origin does not read");
       this.#end("overloaded");
@@ -112,7 +130,7 @@ class VisitorSocket {
   /** After this nothing goes to the origin. It has to close its connection, which it may put off for a while, and no longer. */
   #sayGoodbye(code: number | undefined, reason: string): void {
     this.#send(closeFrame(code, reason));
-    if (this.#over || this.#saidGoodbye) return;
+    if (this.#isDeaf()) return;
     this.#saidGoodbye = true;
     this.#exchange.outgoing.end();
     this.#closing = setTimeout(() => {
@@ -153,12 +171,12 @@ class VisitorSocket {
     }
   }
 
-  /** Returns when the visitor has taken most of what was sent, where the runtime tells (`bufferedAmount`, workerd since 1.20261117). */
+  /** Returns when the visitor has taken most of what was sent. */
   async #visitorReads(): Promise<void> {
-    const unsent = (): number =>
-      "bufferedAmount" in this.#ws ? Number(this.#ws.bufferedAmount) || 0 : 0;
-    while (!this.#over && unsent() > MAX_UNSENT_BYTES) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    let wait = FIRST_LOOK_MS;
+    while (!this.#over && this.#ws.bufferedAmount > MAX_UNSENT_BYTES) {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      wait = Math.min(2 * wait, MAX_LOOK_MS);
     }
   }
 
@@ -187,4 +205,12 @@ class VisitorSocket {
     this.#exchange.cancel(code, note);
     this.#watch.over(code);
   }
+}
+
+/**
+ * The bytes of a message, moved out of the event that brought it. An event lives until V8 collects its whole heap, which it
+ * puts off for a gigabyte of them, as they count for little there; what is moved goes with the next scavenge.
+ */
+function taken(data: ArrayBuffer): Uint8Array {
+  return new Uint8Array(data.transfer());
 }

@@ -94,6 +94,8 @@ describe("the handshake", () => {
       "x-forwarded-prefix": `/send/${SERVICE}`,
     });
     expect(headers["sec-websocket-extensions"]).toBeUndefined();
+    // ws offers permessage-deflate, which would cost the object more than the tunnel itself does.
+    expect(visitor.extensions).toBe("");
     visitor.close();
   });
 
@@ -296,6 +298,8 @@ test("a visitor that floods an origin which does not read is sent away, and memo
   let peak = [0, 0];
   for (let sent = 0; sent < 1024 * MiB && !state.over; sent += message.length) {
     await new Promise<void>((resolve) => visitor.send(message, () => resolve()));
+    // It also reads; a socket that takes everything at once would leave no time for that.
+    await new Promise<void>((resolve) => setImmediate(resolve));
     const now = pids.map(residentMiB);
     peak = peak.map((most, i) => Math.max(most, (now[i] ?? 0) - (before[i] ?? 0)));
   }
@@ -307,4 +311,80 @@ test("a visitor that floods an origin which does not read is sent away, and memo
   );
   expect(peak[0]).toBeLessThan(24);
   expect(peak[1]).toBeLessThan(24);
+}, 60_000);
+
+test.each([
+  ["bytes", 0x82],
+  ["text", 0x81],
+])(
+  "a visitor that goes on with %s though it is sent away is hung up on, and memory stays bounded",
+  async (_kind, first) => {
+    const before = served.length;
+    const visitor = connect(edge.port, "127.0.0.1");
+    const hungUp = new Promise((resolve) => visitor.on("close", resolve));
+    visitor.on("error", () => {});
+    visitor.write(
+      `GET /send/${SERVICE}/pair HTTP/1.1\r\nhost: edge\r\nconnection: upgrade\r\nupgrade: websocket\r\n` +
+        "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    await poll(() => served.length > before, "the origin's end");
+    const origin = served.at(-1)?.ws;
+    origin?.pause();
+    const pids = [edge.workerdPid, agent.pid];
+    const resident = pids.map(residentMiB);
+    // A frame that is masked with zeros, in ASCII.
+    const frame = Buffer.alloc(14 + 256 * 1024, "a");
+    frame.set([first, 0xff]);
+    frame.writeBigUInt64BE(BigInt(frame.length - 14), 2);
+    frame.fill(0, 10, 14);
+    let grown = [0, 0];
+    let sent = 0;
+    for (; sent < 1024 * MiB && !visitor.destroyed; sent += frame.length) {
+      const drained = new Promise((resolve) => visitor.once("drain", resolve));
+      if (!visitor.write(frame)) await Promise.race([drained, hungUp]);
+      const now = pids.map((pid, i) => residentMiB(pid) - (resident[i] ?? 0));
+      grown = grown.map((most, i) => Math.max(most, now[i] ?? 0));
+    }
+    process.stdout.write(
+      `a flood that does not end: after ${sent / MiB} MiB, edge +${grown[0]} MiB, agent +${grown[1]} MiB\n`,
+    );
+    await within(hungUp, "the end of it");
+    expect(grown[0]).toBeLessThan(24);
+    expect(grown[1]).toBeLessThan(24);
+    origin?.resume();
+    origin?.terminate();
+    expect(await (await fetch(`${edge.url}/send/${SERVICE}/`)).text()).toBe("plain");
+  },
+  60_000,
+);
+
+test("an origin that floods a visitor which does not read is held back, and all of it arrives once it is read", async () => {
+  const { visitor, origin } = await pair();
+  visitor.pause();
+  const pids = [edge.workerdPid, agent.pid];
+  const before = pids.map(residentMiB);
+  const message = randomBytes(256 * 1024);
+  const messages = (256 * MiB) / message.length;
+  for (let i = 0; i < messages; i++) origin.send(message);
+  let unsent = origin.bufferedAmount;
+  let unchanged = 0;
+  await poll(() => {
+    unchanged = unsent === origin.bufferedAmount ? unchanged + 1 : 0;
+    unsent = origin.bufferedAmount;
+    return unchanged === 100;
+  }, "an origin that is held back");
+  const grown = pids.map((pid, i) => residentMiB(pid) - (before[i] ?? 0));
+  process.stdout.write(
+    `a flood of the origin's WebSocket messages: edge +${grown[0]} MiB, agent +${grown[1]} MiB\n`,
+  );
+  expect(unsent).toBeGreaterThan(192 * MiB);
+  expect(grown[0]).toBeLessThan(24);
+  expect(grown[1]).toBeLessThan(24);
+  let whole = 0;
+  visitor.on("message", (data: Buffer) => {
+    if (data.equals(message)) whole++;
+  });
+  visitor.resume();
+  await poll(() => whole === messages, "all messages");
+  visitor.terminate();
 }, 60_000);
