@@ -226,6 +226,13 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
     await poll(async () => (await count()) > before + 3, "more events", SLOW_MS);
     await page.locator(".messages .line", { hasText: "price #2" }).first().click();
     await page.locator(".opened .name", { hasText: '"sku"' }).waitFor();
+    const latest = page.getByRole("button", { name: "Latest" });
+    await latest.click();
+    await latest.waitFor({ state: "detached" });
+    const last = page.locator(".messages .line").last();
+    const said = await last.textContent();
+    await poll(async () => (await last.textContent()) !== said, "that it goes on with it", SLOW_MS);
+    expect(await latest.count()).toBe(0);
 
     await row(page, "/chat").click();
     await page.locator(".line.in", { hasText: "a cup of darjeeling" }).waitFor();

@@ -1,7 +1,7 @@
 /** A body as far as it was kept: laid out, as it came, or byte by byte. Never as a page. */
 import { useState } from "preact/hooks";
 import type { BodyInfo } from "../api.ts";
-import { showCount, showHex, showKiB } from "./format.ts";
+import { showBytes, showCount, showHex, showKiB } from "./format.ts";
 import { useLoaded } from "./hooks.ts";
 import { prettyJson } from "./json.ts";
 import { ask } from "./store.ts";
@@ -91,7 +91,7 @@ function aboutOf({ bytes, keptBytes, type, encoding }: BodyInfo): string {
   if (bytes === 0) return "empty";
   const size =
     keptBytes < bytes
-      ? `captured ${showKiB(keptBytes)} of ${showKiB(bytes)}`
+      ? `captured ${showKiB(keptBytes)} of ${showBytes(bytes)}`
       : `${showCount(bytes)} ${bytes === 1 ? "byte" : "bytes"}`;
   return [size, type, encoding].filter((part) => part !== "").join(" · ");
 }

@@ -137,8 +137,9 @@ function App() {
               />
             )}
             <footer>
-              {plural(shown.length, "request")} shown
-              {store.seen > shown.length && ` of ${showCount(store.seen)} seen`}
+              {store.seen > shown.length
+                ? `${showCount(shown.length)} of ${plural(store.seen, "request")}`
+                : `${plural(shown.length, "request")} shown`}
               <span class="keys" aria-hidden="true">
                 <kbd>j</kbd>
                 <kbd>k</kbd> move <kbd>/</kbd> filter <kbd>r</kbd> replay <kbd>p</kbd> pause{" "}

@@ -194,19 +194,25 @@ function Messages({ messages, at, open }: MessagesProps) {
               key={message.n}
               role="option"
               aria-selected={message.n === at}
-              onClick={() => open(message.n)}
+              // A row that moves on while the button is down would get no click.
+              onMouseDown={({ button }) => {
+                if (button === 0) open(message.n);
+              }}
+              onClick={({ detail }) => {
+                // Without a mouse.
+                if (detail === 0) open(message.n);
+              }}
             >
               <Arrow direction={message.direction} />
               <span class="when">{showMs(message.at)}</span>
               <span class="gap">
-                {missing > 0
-                  ? `${showCount(missing)} not kept`
-                  : before === undefined
-                    ? ""
-                    : `+${showMs(message.at - before.at)}`}
+                {before !== undefined && `+${showMs(message.at - before.at)}`}
               </span>
               <span class="kind">{labelOf(message)}</span>
-              <span class="text">{message.text.slice(0, 300)}</span>
+              <span class="text">
+                {missing > 0 && <span class="missing">{showCount(missing)} not kept</span>}
+                {message.text.slice(0, 300)}
+              </span>
               <span class="bytes">{showBytes(message.bytes)}</span>
             </div>
           );

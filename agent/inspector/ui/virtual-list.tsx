@@ -65,21 +65,32 @@ export function VirtualList(props: VirtualListProps) {
   const last = Math.min(count, Math.ceil((view.top + view.height) / rowHeight) + SPARE_ROWS);
   const rows: ComponentChildren[] = [];
   for (let index = first; index < last; index++) rows.push(row(index));
+  const below = grows === "bottom" && view.top + view.height < (count - 1) * rowHeight;
+  const toEnd = (): void => {
+    if (box.current) box.current.scrollTop = count * rowHeight;
+  };
   return (
-    <div
-      class="scroll"
-      ref={box}
-      onScroll={look}
-      role="listbox"
-      aria-label={label}
-      aria-activedescendant={activeId}
-      tabIndex={0}
-    >
-      <div class="tall" style={{ height: `${count * rowHeight}px` }}>
-        <div class="window" style={{ transform: `translateY(${first * rowHeight}px)` }}>
-          {rows}
+    <>
+      <div
+        class="scroll"
+        ref={box}
+        onScroll={look}
+        role="listbox"
+        aria-label={label}
+        aria-activedescendant={activeId}
+        tabIndex={0}
+      >
+        <div class="tall" style={{ height: `${count * rowHeight}px` }}>
+          <div class="window" style={{ transform: `translateY(${first * rowHeight}px)` }}>
+            {rows}
+          </div>
         </div>
       </div>
-    </div>
+      {below && (
+        <button type="button" class="latest" title="To the latest, and on with it" onClick={toEnd}>
+          Latest ↓
+        </button>
+      )}
+    </>
   );
 }
