@@ -4,13 +4,14 @@
  */
 import { Agent as HttpAgent, type ClientRequestArgs } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { readCertificates } from "../config/pem.ts";
+import { direct } from "./direct.ts";
 import { type Proxy, proxyFor } from "./proxy.ts";
+import { throughSocks } from "./socks.ts";
 import { Trust } from "./trust.ts";
 import { tunnelThrough } from "./tunnel.ts";
-import { Unreachable } from "./unreachable.ts";
 
 /** How long a connection may take to come to be, whatever it leads through. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -45,10 +46,16 @@ export function reachOf(
   const host = edge.hostname.replace(/^\[(.*)\]$/, "$1");
   const port = Number(edge.port || (secure ? 443 : 80));
   const trust = secure ? new Trust(ca) : undefined;
-  const open = (deadline: AbortSignal): Promise<Socket> =>
-    proxy === undefined
-      ? direct(host, port, deadline)
-      : tunnelThrough(proxy, `${edge.hostname}:${port}`, ca, deadline);
+  const open = (deadline: AbortSignal): Promise<Socket> => {
+    switch (proxy?.kind) {
+      case undefined:
+        return direct(host, port, deadline);
+      case "socks":
+        return throughSocks(proxy, { host, port }, deadline);
+      case "http":
+        return tunnelThrough(proxy, `${edge.hostname}:${port}`, ca, deadline);
+    }
+  };
   const reach = async (): Promise<Socket> => {
     const deadline = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
     if (trust === undefined) return open(deadline);
@@ -74,23 +81,4 @@ async function hand(connection: Promise<Socket>, done: Done | undefined): Promis
     return;
   }
   done?.(null, socket);
-}
-
-/** A TCP connection. @throws Unreachable after the deadline, or what the system says */
-export async function direct(host: string, port: number, deadline: AbortSignal): Promise<Socket> {
-  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
-  const socket = connect({ host, port });
-  const late = (): void => {
-    socket.destroy();
-    reject(new Unreachable(`${host} did not answer in time`));
-  };
-  deadline.addEventListener("abort", late);
-  socket.once("error", reject);
-  socket.once("connect", () => resolve(socket));
-  try {
-    return await promise;
-  } finally {
-    deadline.removeEventListener("abort", late);
-    socket.off("error", reject);
-  }
 }

@@ -1,10 +1,10 @@
-/** A connection through a company's proxy: CONNECT (RFC 9110 section 9.3.6), and in words why the proxy would not. */
+/** A connection through an HTTP proxy: CONNECT (RFC 9110 section 9.3.6), and in words why the proxy would not. */
 import { type IncomingMessage, request } from "node:http";
 import { request as secureRequest } from "node:https";
 import { isIP, type Socket } from "node:net";
 import { getCACertificates } from "node:tls";
 import { isHeaderValue } from "../../codec/headers.ts";
-import type { Proxy } from "./proxy.ts";
+import type { HttpProxy, Login } from "./proxy.ts";
 import { SOFTWARE } from "../software.ts";
 import { ProxyUnauthorized, Unreachable } from "./unreachable.ts";
 
@@ -20,12 +20,12 @@ const REFUSAL_MS = 500;
  * @throws Unreachable
  */
 export async function tunnelThrough(
-  proxy: Proxy,
+  proxy: HttpProxy,
   target: string,
   ca: string | undefined,
   deadline: AbortSignal,
 ): Promise<Socket> {
-  const { host, port, authorization, label } = proxy;
+  const { host, port, login, label } = proxy;
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const asked = (proxy.secure ? secureRequest : request)({
     method: "CONNECT",
@@ -40,7 +40,7 @@ export async function tunnelThrough(
     headers: {
       host: target,
       "user-agent": SOFTWARE,
-      ...(authorization === undefined ? {} : { "proxy-authorization": authorization }),
+      ...(login === undefined ? {} : { "proxy-authorization": basic(login) }),
     },
   });
   let connected = false;
@@ -75,16 +75,21 @@ export async function tunnelThrough(
   return promise;
 }
 
+/** RFC 7617. */
+function basic({ user, password }: Login): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+}
+
 function refusal(
-  proxy: Proxy,
+  proxy: HttpProxy,
   target: string,
   { statusCode = 0, statusMessage = "", headers }: IncomingMessage,
   body: string,
 ): Unreachable {
-  const { label, variable, authorization } = proxy;
+  const { label, variable, login } = proxy;
   const answer = `${statusCode} ${words(body) || statusMessage}`.trim();
   // tinyproxy says 401 where it means 407, to credentials that are wrong.
-  if (statusCode === 407 || (statusCode === 401 && authorization !== undefined)) {
+  if (statusCode === 407 || (statusCode === 401 && login !== undefined)) {
     const offered = String(headers["proxy-authenticate"] ?? "");
     if (offered !== "" && !/\bbasic\b/i.test(offered)) {
       return new ProxyUnauthorized(
@@ -92,7 +97,7 @@ function refusal(
       );
     }
     return new ProxyUnauthorized(
-      authorization === undefined
+      login === undefined
         ? `${label} wants credentials (407): put them into ${variable}, as in http://user:password@proxy.example:3128`
         : `${label} refuses the credentials that ${variable} holds (${statusCode}): correct them there`,
     );

@@ -1,4 +1,5 @@
 /** Whether a proxy is used, by which variable, and what it says to CONNECT. */
+import { type Proxy, proxyVariable } from "../connection/proxy.ts";
 import { ProxyUnauthorized, Unreachable } from "../connection/unreachable.ts";
 import { exits } from "../config/usage.ts";
 import { type Check, fail, type Finding, ok, shortMs, sinceMs, skip, WITHIN_MS } from "./check.ts";
@@ -15,30 +16,41 @@ export const proxy: Check = {
 async function look(scene: Scene): Promise<Finding> {
   const { reach } = scene;
   if (reach.proxy === undefined) return skip(whyNone(scene));
-  const { variable, authorization } = reach.proxy;
+  const { variable, login } = reach.proxy;
   const startMs = performance.now();
   try {
     const socket = await reach.open(AbortSignal.timeout(WITHIN_MS));
     socket.on("error", () => {}).destroy();
     const ms = sinceMs(startMs);
-    const login = authorization === undefined ? "" : ", with credentials";
-    return ok(`${variable}${login}: CONNECT ${edgeAddress(scene)} took ${shortMs(ms)}`, {
-      connectMs: ms,
-    });
+    const as = login === undefined ? "" : ", with credentials";
+    return ok(
+      `${variable}${as}: ${manner(reach.proxy)} ${edgeAddress(scene)} took ${shortMs(ms)}`,
+      {
+        connectMs: ms,
+      },
+    );
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error;
     return refused(error, scene);
   }
 }
 
-function whyNone({ config, environment, local }: Scene): string {
-  if (local) return "not used for this machine";
-  const upper = config.edge.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY";
-  const named = [upper, upper.toLowerCase()].find((name) => (environment[name] ?? "") !== "");
-  return named === undefined ? `${upper} is not set` : `NO_PROXY leads around that of ${named}`;
+/** How it is asked for a connection to what follows. */
+function manner(proxy: Proxy): string {
+  if (proxy.kind === "http") return "CONNECT";
+  const who = proxy.names === "here" ? "this machine" : "the proxy";
+  return `SOCKS${proxy.version}, where ${who} looks names up, to`;
 }
 
-/** Sentences of `tunnel.ts` say what happened, then what to do. */
+function whyNone({ config, environment, local }: Scene): string {
+  if (local) return "not used for this machine";
+  const named = proxyVariable(config.edge, environment);
+  if (named !== undefined) return `NO_PROXY leads around that of ${named}`;
+  const own = config.edge.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY";
+  return `neither ${own} nor ALL_PROXY is set`;
+}
+
+/** Sentences of `tunnel.ts` and `socks.ts` say what happened, then what to do. */
 function refused(error: Unreachable, scene: Scene): Finding {
   const unauthorized = error instanceof ProxyUnauthorized;
   const at = unauthorized ? error.message.lastIndexOf("): ") + 1 : error.message.indexOf("; ");

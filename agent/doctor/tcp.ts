@@ -1,5 +1,5 @@
 /** A connection to what is connected to first: the edge, or the proxy. */
-import { direct } from "../connection/reach.ts";
+import { direct } from "../connection/direct.ts";
 import { type ClientError, faultReason } from "../origin/fault.ts";
 import { type Check, fail, type Finding, ok, shortMs, sinceMs, WITHIN_MS } from "./check.ts";
 import { firstHop, hopName, type Scene } from "./scene.ts";

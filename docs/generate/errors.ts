@@ -144,7 +144,7 @@ const ofTheAgent: Record<keyof typeof agentCodes, Advice> = {
   "proxy-unauthorized": {
     agent:
       "`error: … (proxy-unauthorized, …)`, exit code 2; only at the start, later it is tried again",
-    next: "Put the credentials into the variable that the line names, as `http://user:password@proxy:3128`; for NTLM and Kerberos run px or cntlm on this machine. See [company networks](company-networks.md).",
+    next: "Put the credentials into the variable that the line names, as `http://user:password@proxy:3128` or `socks5h://user:password@proxy:1080`; for NTLM and Kerberos run px or cntlm on this machine. See [company networks](company-networks.md).",
   },
   "edge-unreachable": {
     agent: "`cannot reach the edge: …; next try in …`, and it tries for ever",

@@ -10,6 +10,7 @@ import { authority, certificate, type CertificateOptions } from "../support/cert
 import { ConnectProxy, type ConnectProxyOptions } from "../support/connect-proxy.ts";
 import { Origin } from "../support/origin.ts";
 import { Program } from "../support/program.ts";
+import { SocksProxy, type SocksProxyOptions } from "../support/socks-proxy.ts";
 import { FakeEdge } from "./fake-edge.ts";
 import { readAll } from "./pair.ts";
 
@@ -83,9 +84,10 @@ function agent(
 ): Program {
   const token = join(directory, "token");
   const to = ["-e", url, "-s", "shop", "-p", String(port), "--token-file", token];
-  const none = { HTTP_PROXY: "", HTTPS_PROXY: "", http_proxy: "", https_proxy: "", no_proxy: "" };
+  const names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+  const none = names.flatMap((name) => [name, name.toLowerCase()]).map((name) => [name, ""]);
   const program = Program.agent(["connect", ...to, "--json", ...flags], {
-    env: { ...none, NO_PROXY: "", NODE_EXTRA_CA_CERTS: "", ...env },
+    env: { ...Object.fromEntries(none), NODE_EXTRA_CA_CERTS: "", ...env },
   });
   cleanups.push(() => program.stop());
   return program;
@@ -263,10 +265,10 @@ describe("through a proxy", () => {
     expect(await program.exit(5000)).toEqual({ code: 0, signal: null });
   });
 
-  test("SOCKS is refused in words", async () => {
-    const program = agent("http://edge.test", { HTTP_PROXY: "socks5://127.0.0.1:1080" });
+  test("a file of automatic configuration is refused in words", async () => {
+    const program = agent("http://edge.test", { HTTP_PROXY: "http://corp.example/proxy.pac" });
     expect(await program.exit()).toMatchObject({ code: 2 });
-    expect(program.stderr).toContain("HTTP_PROXY names a SOCKS proxy");
+    expect(program.stderr).toContain("HTTP_PROXY names a file of automatic configuration (PAC)");
   });
 
   test("connections that it cuts are made again, and what is in flight goes on", async () => {
@@ -284,6 +286,98 @@ describe("through a proxy", () => {
     await program.event("resumed");
     origin.log[0]?.response.end(" and half");
     expect(await readAll(exchange)).toBe("half and half");
+  });
+});
+
+describe("through a SOCKS proxy", () => {
+  async function socksProxy(options?: SocksProxyOptions): Promise<SocksProxy> {
+    const proxy = await SocksProxy.start(options);
+    cleanups.push(() => proxy.stop());
+    return proxy;
+  }
+
+  test("an http edge is reached, and what is in flight goes on when the proxy cuts", async () => {
+    const origin = await Origin.start();
+    cleanups.push(() => origin.stop());
+    origin.otherwise(({ response }) => response.write("half"));
+    await fakeEdge();
+    const proxy = await socksProxy({ credentials: "jo:p@ss" });
+    const env = { ALL_PROXY: proxy.url("socks5h", "jo:p%40ss") };
+    const program = agent(`http://edge.test:${edge.port}`, env, { port: origin.port });
+    const { session, request } = await edge.caller();
+    expect(request.headers["host"]).toBe(`edge.test:${edge.port}`);
+    expect(proxy.asked[0]).toMatchObject({ host: "edge.test", port: edge.port, user: "jo" });
+    const exchange = session.open({ method: "GET", path: "/", headers: [], length: "none" });
+    await exchange.answer();
+    proxy.cut();
+    await program.event("resumed");
+    origin.log[0]?.response.end(" and half");
+    expect(await readAll(exchange)).toBe("half and half");
+    expect(program.stderr + JSON.stringify(program.events)).not.toMatch(/p(?:%40|@)ss/);
+  });
+
+  test.each(["socks5h", "socks4a"])(
+    "an https edge is reached with %s, and its certificate is looked at",
+    async (scheme) => {
+      await fakeEdge();
+      const proxy = await socksProxy();
+      const flags = ["--ca", join(directory, "corp.pem")];
+      const url = `https://edge.test:${await overTls()}`;
+      agent(url, { HTTPS_PROXY: proxy.url(scheme) }, { flags });
+      await edge.caller();
+      expect(proxy.asked[0]).toMatchObject({ kind: "name", host: "edge.test" });
+    },
+  );
+
+  test("an edge's certificate for another name is refused", async () => {
+    await fakeEdge();
+    const proxy = await socksProxy();
+    const flags = ["--ca", join(directory, "corp.pem")];
+    const url = `https://edge.test:${await overTls({ names: ["127.0.0.1", "other.test"] })}`;
+    const program = agent(url, { HTTPS_PROXY: proxy.url() }, { flags });
+    expect(await trouble(program)).toContain("edge.test was issued by");
+    expect(edge.upgrades).toEqual([]);
+  });
+
+  test("credentials that it refuses end the agent at the start, as they would stay so", async () => {
+    const proxy = await socksProxy({ credentials: "jo:right" });
+    const program = agent("http://edge.test:9", { ALL_PROXY: proxy.url("socks5h", "jo:wrong") });
+    expect(await program.exit()).toEqual({ code: 2, signal: null });
+    const { code, message } = await program.event("error");
+    expect(code).toBe("proxy-unauthorized");
+    expect(message).toBe(
+      `The proxy ${proxy.url()} (ALL_PROXY) refuses the credentials that ALL_PROXY holds (SOCKS5): correct them there.`,
+    );
+    expect(program.stderr + JSON.stringify(program.events)).not.toContain("wrong");
+    expect(proxy.steps).toEqual(["greeting", "login"]);
+  });
+
+  test("an edge that it does not reach is said to be so, and tried again", async () => {
+    const answer = [5, 4, 0, 1, 0, 0, 0, 0, 0, 0];
+    const proxy = await socksProxy({ instead: { at: "request", answer, after: "end" } });
+    await fakeEdge();
+    const program = agent(`http://edge.test:${edge.port}`, { HTTP_PROXY: proxy.url() });
+    expect(await trouble(program)).toBe(
+      `edge-unreachable: the proxy ${proxy.url()} (HTTP_PROXY) cannot reach edge.test:${edge.port} itself: host unreachable (4)`,
+    );
+    const { at } = await program.event("disconnected");
+    await program.event("disconnected", (event) => event.at > at);
+  });
+
+  test("NO_PROXY leads around it", async () => {
+    await fakeEdge();
+    const proxy = await socksProxy();
+    agent(`http://0.0.0.0:${edge.port}`, { ALL_PROXY: proxy.url(), NO_PROXY: "0.0.0.0" });
+    await edge.caller();
+    expect(proxy.steps).toEqual([]);
+  });
+
+  test("an agent that is told to end while it does not answer ends at once", async () => {
+    const proxy = await socksProxy({ instead: { at: "greeting", after: "silence" } });
+    const program = agent("http://edge.test:9", { ALL_PROXY: proxy.url() });
+    await proxy.cameTo("greeting");
+    program.kill("SIGTERM");
+    expect(await program.exit(5000)).toEqual({ code: 0, signal: null });
   });
 });
 

@@ -1,5 +1,5 @@
 /**
- * `agent connect` through tinyproxy and squid. Their edges are at 0.0.0.0, which leads to 127.0.0.1 and is not excepted
+ * `agent connect` through tinyproxy, squid and microsocks. Their edges are at 0.0.0.0, which leads to 127.0.0.1 and is not excepted
  * from proxies as that is.
  */
 import { writeFileSync } from "node:fs";
@@ -10,7 +10,13 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type DebianProxy, hasProxy, squid, tinyproxy } from "../support/debian-proxy.ts";
+import {
+  type DebianProxy,
+  hasProxy,
+  microsocks,
+  squid,
+  tinyproxy,
+} from "../support/debian-proxy.ts";
 import { Origin } from "../support/origin.ts";
 import { Program } from "../support/program.ts";
 import { poll } from "../support/until.ts";
@@ -190,5 +196,41 @@ describe.runIf(hasProxy("squid"))("squid", () => {
     const program = agent(proxy.port, "");
     expect(await program.exit()).toMatchObject({ code: 5 });
     expect(program.stderr).toContain("a proxy on the way takes the upgrade to a WebSocket out");
+  });
+});
+
+describe.runIf(hasProxy("microsocks"))("microsocks", () => {
+  test.each(["socks5", "socks5h", "socks"])("carries the tunnel over %s", async (scheme) => {
+    const edge = await fakeEdge();
+    const proxy = await use(microsocks());
+    const { complete } = await halfway(edge, `${scheme}://127.0.0.1:${proxy.port}`);
+    expect(await complete()).toBe("half and half");
+  });
+
+  test("with a login wants the right credentials, and gets them", async () => {
+    const edge = await fakeEdge();
+    const proxy = await use(microsocks(["-u", "jo", "-P", "sec ret"]));
+    agent(edge.port, `socks5h://jo:sec%20ret@127.0.0.1:${proxy.port}`);
+    await edge.caller();
+    const wrong = agent(edge.port, `socks5h://jo:wrong@127.0.0.1:${proxy.port}`);
+    expect(await wrong.exit()).toMatchObject({ code: 2 });
+    expect(wrong.stderr).toContain("refuses the credentials that http_proxy holds (SOCKS5)");
+    const none = agent(edge.port, `socks5h://127.0.0.1:${proxy.port}`);
+    expect(await none.exit()).toMatchObject({ code: 2 });
+    expect(none.stderr).toContain("wants credentials (SOCKS5): put them into http_proxy");
+  });
+
+  test("that finds nobody at the edge's address is quoted", async () => {
+    const proxy = await use(microsocks());
+    const { reason } = await agent(9, `socks5h://127.0.0.1:${proxy.port}`).event("disconnected");
+    expect(reason).toContain("cannot reach 0.0.0.0:9 itself: connection refused (5)");
+  });
+
+  test("does not speak SOCKS4, which is said", async () => {
+    const proxy = await use(microsocks());
+    const { reason } = await agent(9, `socks4://127.0.0.1:${proxy.port}`).event("disconnected");
+    expect(reason).toContain(
+      "(http_proxy) broke the connection off instead of leading to 0.0.0.0:9;",
+    );
   });
 });

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { authority, certificate, type CertificateOptions } from "../support/certificate.ts";
 import { ConnectProxy, type ConnectProxyOptions } from "../support/connect-proxy.ts";
+import { SocksProxy, type SocksProxyOptions } from "../support/socks-proxy.ts";
 import { diagnose, unsigned } from "./diagnose.ts";
 import { FakeEdge } from "./fake-edge.ts";
 
@@ -237,11 +238,70 @@ describe("a proxy", () => {
   });
 
   test("of a kind that Sluice does not speak is a matter of configuration", async () => {
-    const environment = { HTTP_PROXY: "socks5://127.0.0.1:1080" };
+    const environment = { HTTP_PROXY: "ftp://127.0.0.1:1080" };
     const found = await diagnose({ edge: "http://edge.test", environment });
-    expect(found.of("configuration")).toMatch(/^fail: HTTP_PROXY names a SOCKS proxy/);
+    expect(found.of("configuration")).toMatch(/^fail: HTTP_PROXY must be a proxy's URL/);
     expect(found.all("skip")).toHaveLength(12);
     expect(found.exit).toBe(2);
+  });
+});
+
+describe("a SOCKS proxy", () => {
+  async function socksProxy(options?: SocksProxyOptions): Promise<SocksProxy> {
+    const proxy = await SocksProxy.start(options);
+    cleanups.push(() => proxy.stop());
+    return proxy;
+  }
+
+  test("is gone through, and it is said who looks names up", async () => {
+    const edge = await fakeEdge();
+    const proxy = await socksProxy({ credentials: "jo:right" });
+    const found = await diagnose({
+      edge: `http://edge.test:${edge.port}`,
+      environment: { ALL_PROXY: proxy.url("socks5h", "jo:right") },
+    });
+    expect(found.all("fail")).toEqual([]);
+    expect(found.of("proxy")).toMatch(
+      /^ok: ALL_PROXY, with credentials: SOCKS5, where the proxy looks names up, to edge\.test:\d+ took/,
+    );
+    expect(found.results.find(({ name }) => name === "proxy")?.target).toBe(proxy.url());
+  });
+
+  test.each<[string, SocksProxyOptions, string, number]>([
+    [
+      "that wants credentials",
+      { credentials: "jo:right" },
+      "wants credentials (SOCKS5) → Put them into ALL_PROXY, as in socks5h://",
+      2,
+    ],
+    [
+      "that refuses",
+      { instead: { at: "request", answer: [5, 2, 0, 1, 0], after: "end" } },
+      "not allowed by its rules (2) → Whoever runs it must allow that",
+      1,
+    ],
+    [
+      "that has no way",
+      { instead: { at: "request", answer: [5, 4, 0, 1, 0], after: "end" } },
+      "host unreachable (4) → Ask whoever runs the proxy whether it reaches edge.test:",
+      1,
+    ],
+    [
+      "that is none",
+      { instead: { at: "greeting", answer: "HTTP/1.1 400 No\r\n\r\n", after: "end" } },
+      "does not answer as SOCKS5 does → If it is an HTTP proxy, write http:// in ALL_PROXY",
+      1,
+    ],
+  ])("%s is quoted", async (_what, options, says, exit) => {
+    const edge = await fakeEdge();
+    const proxy = await socksProxy(options);
+    const found = await diagnose({
+      edge: `http://edge.test:${edge.port}`,
+      environment: { ALL_PROXY: proxy.url() },
+    });
+    expect(found.of("proxy")).toContain(says);
+    expect(found.of("edge")).toBe("skip: proxy failed");
+    expect(found.exit).toBe(exit);
   });
 });
 

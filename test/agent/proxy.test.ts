@@ -17,6 +17,12 @@ describe("the variable", () => {
     ["ws://edge.example", { HTTPS_PROXY: proxy }, undefined],
     ["http://127.0.0.1:8787", { HTTP_PROXY: proxy }, undefined],
     ["http://localhost:8787", { HTTP_PROXY: proxy }, undefined],
+    ["https://edge.example", { ALL_PROXY: proxy }, "ALL_PROXY"],
+    ["ws://edge.example", { all_proxy: proxy, ALL_PROXY: "http://other" }, "all_proxy"],
+    ["https://edge.example", { HTTPS_PROXY: proxy, all_proxy: "http://other" }, "HTTPS_PROXY"],
+    ["https://edge.example", { HTTPS_PROXY: "", ALL_PROXY: proxy }, "ALL_PROXY"],
+    ["https://edge.example", { HTTP_PROXY: "http://other", ALL_PROXY: proxy }, "ALL_PROXY"],
+    ["http://localhost:8787", { ALL_PROXY: proxy }, undefined],
     ["https://edge.example", {}, undefined],
   ])("for %s with %o is %s", (url, environment, variable) => {
     expect(proxyFor(new URL(url), environment)?.variable).toBe(variable);
@@ -32,21 +38,34 @@ describe("the proxy's URL", () => {
     ["http://[::1]:3128", { host: "::1", port: 3128 }],
     [
       "http://jo:p%40ss%3Aword@proxy.example:3128",
-      { authorization: `Basic ${Buffer.from("jo:p@ss:word").toString("base64")}` },
+      { login: { user: "jo", password: "p@ss:word" } },
     ],
-    ["http://proxy.example", { authorization: undefined }],
+    ["http://proxy.example", { kind: "http", login: undefined }],
+    ["socks5://proxy.example", { kind: "socks", version: 5, names: "here", port: 1080 }],
+    ["SOCKS5H://proxy.example:9050", { kind: "socks", version: 5, names: "there", port: 9050 }],
+    ["socks://127.0.0.1:1080/", { kind: "socks", version: 5, names: "there" }],
+    ["socks4://proxy.example", { kind: "socks", version: 4, names: "here", port: 1080 }],
+    ["socks4a://jo@[::1]:1080", { version: 4, names: "there", host: "::1", login: { user: "jo" } }],
+    ["socks5://jo:p%40ss@proxy.example", { login: { user: "jo", password: "p@ss" } }],
   ])("%s is understood", (given, expected) => {
     expect(proxyFor(edge, { HTTPS_PROXY: given })).toMatchObject(expected);
   });
 
-  test("is shown without its credentials", () => {
-    const found = proxyFor(edge, { HTTPS_PROXY: "http://jo:secret@proxy.example:3128" });
-    expect(found?.label).toBe("the proxy http://proxy.example:3128 (HTTPS_PROXY)");
+  test.each(["http", "socks5h"])("is shown without its credentials: %s", (scheme) => {
+    const found = proxyFor(edge, { HTTPS_PROXY: `${scheme}://jo:secret@proxy.example:3128/` });
+    expect(found?.label).toBe(`the proxy ${scheme}://proxy.example:3128 (HTTPS_PROXY)`);
   });
 
   test.each([
-    ["socks5://proxy.example:1080", "SOCKS proxy (socks5://)"],
-    ["SOCKS5h://jo:secret@proxy.example:1080", "SOCKS proxy (socks5h://)"],
+    ["socks6://jo:secret@proxy.example:1080", "must be a proxy's URL"],
+    ["socks5://", "must be a proxy's URL"],
+    ["socks4://jo:secret@proxy.example", "SOCKS4 knows users without one"],
+    ["socks4://jo%00secret@proxy.example", "has a %00"],
+    [`socks5://jo:${"secret".repeat(50)}@proxy.example`, "may have 255 bytes each"],
+    ["http://jo:secret@corp.example/proxy.pac", "names a file of automatic configuration"],
+    ["http://corp.example/wpad.dat", "names a file of automatic configuration"],
+    ["pac+https://jo:secret@corp.example/x", "names a file of automatic configuration"],
+    ["file:///etc/proxy.pac", "names a file of automatic configuration"],
     ["ftp://proxy.example", "must be a proxy's URL"],
     ["http://jo:sec#ret@proxy.example", "must be a proxy's URL"],
     ["http://jo:secret%zz@proxy.example", "must be written as %25"],

@@ -1,5 +1,5 @@
 /**
- * tinyproxy, squid, caddy and nginx as Debian packages them, each with a configuration of the test's on a port of 127.0.0.1.
+ * tinyproxy, squid, microsocks, dante, caddy and nginx as Debian packages them, each with a configuration of the test's on a port of 127.0.0.1.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -13,10 +13,18 @@ import { poll, within } from "./until.ts";
 /** Debian has daemons where the path of most users does not lead. */
 const env = { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin` };
 
+/** The programs whose packages have another name. */
+const packages = new Map([
+  ["nginx", "nginx-light"],
+  ["danted", "dante-server"],
+]);
+
 /** Whether the program is there; that it is not is said. */
-export function hasProxy(program: "tinyproxy" | "squid" | "caddy" | "nginx"): boolean {
+export function hasProxy(
+  program: "tinyproxy" | "squid" | "microsocks" | "danted" | "caddy" | "nginx",
+): boolean {
   const there = spawnSync(program, ["-v"], { env }).error === undefined;
-  const name = program === "nginx" ? "nginx-light" : program;
+  const name = packages.get(program) ?? program;
   if (!there)
     process.stderr.write(`skipped: there is no ${program} here (Debian's package ${name})\n`);
   return there;
@@ -67,6 +75,34 @@ export function squid(
       `access_log stdio:${join(directory, "log")}`,
       ...(typeof lines === "function" ? lines(directory) : lines),
       "http_access allow all",
+    ],
+  }));
+}
+
+/** A small SOCKS5 server. @param flags as `-u jo -P secret` */
+export function microsocks(flags: readonly string[] = []): Promise<DebianProxy> {
+  return start("microsocks", (port) => ({
+    parameters: () => ["-i", "127.0.0.1", "-p", String(port), ...flags],
+    lines: [],
+  }));
+}
+
+/** A large one, which speaks SOCKS4 too. @param rules of `danted.conf`, before the one that lets everything through */
+export function dante(rules: readonly string[] = []): Promise<DebianProxy> {
+  const everywhere = "{ from: 0.0.0.0/0 to: 0.0.0.0/0 }";
+  return start("danted", (port, directory) => ({
+    parameters: (file) => ["-f", file],
+    // It ends its many children, where it may.
+    ends: "SIGTERM",
+    lines: [
+      `logoutput: ${join(directory, "log")}`,
+      `internal: 127.0.0.1 port = ${port}`,
+      "external: lo",
+      "clientmethod: none",
+      "socksmethod: none",
+      `client pass ${everywhere}`,
+      ...rules,
+      `socks pass ${everywhere}`,
     ],
   }));
 }
@@ -143,6 +179,8 @@ interface Plan {
   readonly environment?: Readonly<Record<string, string>>;
   readonly lines: readonly string[];
   readonly parameters: (file: string) => string[];
+  /** What ends it; SIGKILL when undefined. */
+  readonly ends?: NodeJS.Signals;
 }
 
 async function start(
@@ -153,7 +191,7 @@ async function start(
   // As root, squid becomes another user.
   await chmod(directory, 0o777);
   const port = await freePort();
-  const { lines, parameters, environment } = plan(port, directory);
+  const { lines, parameters, environment, ends = "SIGKILL" } = plan(port, directory);
   const file = join(directory, "conf");
   await writeFile(file, `${lines.join("\n")}\n`);
   const child = spawn(program, parameters(file), {
@@ -164,7 +202,7 @@ async function start(
   for (const output of [child.stdout, child.stderr]) {
     output.setEncoding("utf8").on("data", (text: string) => (said += text));
   }
-  const kill = (): void => void child.kill("SIGKILL");
+  const kill = (): void => void child.kill(ends);
   process.once("exit", kill);
   const gone = once(child, "close");
   const stop = async (): Promise<void> => {
