@@ -1,4 +1,4 @@
-/** Pages in a real Chromium, which every name below localhost leads to this machine. */
+/** Pages in a real Chromium, which every name leads to this machine. */
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll } from "vitest";
 import { chromiumPath } from "./chromium.ts";
@@ -12,7 +12,7 @@ export function useBrowser(): OnPage {
   beforeAll(async () => {
     browser = await chromium.launch({
       ...(chromiumPath === undefined ? {} : { executablePath: chromiumPath }),
-      args: ["--no-sandbox", "--host-resolver-rules=MAP *.localhost 127.0.0.1"],
+      args: ["--no-sandbox", "--host-resolver-rules=MAP * 127.0.0.1"],
     });
   }, 60_000);
   afterAll(async () => browser?.close());
