@@ -55,6 +55,8 @@ export class Agent {
   readonly #connectedBefore = new Set<number>();
   #draining = false;
   #final: Final | undefined;
+  /** Whether it was said that the origin turns a name away. */
+  #saidNameRefused = false;
   /** Dials in a row that came to nothing. */
   #inVain = 0;
   /** Settles when drained connections have closed. */
@@ -64,7 +66,7 @@ export class Agent {
     this.#config = config;
     this.#token = token;
     this.#report = report;
-    this.#origin = origin ?? serverAt(config);
+    this.#origin = origin ?? serverAt(config, () => this.#nameRefused());
     const reach = reachOf(config.edge, config.ca, process.env);
     this.#serve = new Serve({
       origin: this.#origin,
@@ -200,6 +202,15 @@ export class Agent {
     this.#report({ event: "warning", code: "not-connected", message });
   }
 
+  /** It happens with every request; once is enough. */
+  #nameRefused(): void {
+    if (this.#saidNameRefused) return;
+    this.#saidNameRefused = true;
+    const message =
+      "The server seems to turn visitors away for the name that they came by: --no-public-name keeps that from it, as behind --, or allow the name in the server's own settings.";
+    this.#report({ event: "warning", code: "name-refused", message });
+  }
+
   /** The edge sends no more requests. */
   #dismissed(code: ErrorCode): void {
     if (code !== "replaced") return;
@@ -247,7 +258,7 @@ export class Agent {
   }
 }
 
-function serverAt(config: ConnectConfig): Origin {
+function serverAt(config: ConnectConfig, nameRefused: () => void): Origin {
   return new Origin({
     address: config.origin,
     basePath: config.basePath,
@@ -255,6 +266,7 @@ function serverAt(config: ConnectConfig): Origin {
     hostHeader: config.hostHeader,
     rewriteLocation: config.rewriteLocation,
     publicName: config.publicName,
+    nameRefused,
     tls: originTls(config.originCa, config.insecureOrigin),
     timeoutMs: config.originTimeoutMs,
   });

@@ -51,6 +51,10 @@ export const agentCodes = {
     event: "warning",
     says: "--insecure-origin is set: whoever answers at the origin's address is believed to be your server.",
   },
+  "name-refused": {
+    event: "warning",
+    says: "The server seems to turn visitors away for the name that they came by, as development servers do.",
+  },
   "metrics-exposed": {
     event: "warning",
     says: "--metrics is not on a loopback address: whoever reaches it can read the numbers.",

@@ -35,6 +35,8 @@ export interface AnswerOptions {
   readonly rewrite: (fields: string[]) => string[];
   /** Whether a request that failed without an answer is tried again. */
   readonly again: (error: ClientError) => Retry | undefined;
+  /** Told how the body of a 403 begins. */
+  readonly forbidden?: (beginning: Uint8Array) => void;
   /** Who looks. */
   readonly watch: ExchangeWatch | undefined;
 }
@@ -177,6 +179,7 @@ export class Answer {
   /** A piece of the body. The origin is paused while the tunnel has no room. */
   data(bytes: Uint8Array): void {
     if (this.#outcome || this.#head === undefined || this.#head.length === "none") return;
+    if (this.#bytesOut === 0 && this.#head.status === 403) this.#options.forbidden?.(bytes);
     this.#bytesOut += bytes.length;
     const { outgoing } = this.#exchange;
     const { watch } = this.#options;

@@ -8,10 +8,15 @@
 import type { HeaderList } from "../../codec/frame.ts";
 import { lastValue } from "./location.ts";
 
+/** The `Origin` of the pages that a request's visitor has from this server; undefined when its name is not known. */
+export function visitedOrigin(fields: HeaderList): string | undefined {
+  const visited = lastValue(fields, "x-forwarded-host");
+  return visited === undefined ? undefined : `${schemeOf(fields)}://${visited}`;
+}
+
 /** @param host the `Host` that the origin sees */
 export function localNames(fields: HeaderList, host: string): string[] {
-  const visited = lastValue(fields, "x-forwarded-host");
-  const scheme = lastValue(fields, "x-forwarded-proto") ?? "http";
+  const visited = visitedOrigin(fields);
   const local: string[] = [];
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = fields[i] as string;
@@ -19,8 +24,12 @@ export function localNames(fields: HeaderList, host: string): string[] {
     const lower = name.toLowerCase();
     if (lower === "x-forwarded-host") continue;
     // Not the origin's own scheme: what compares whole URLs takes that from x-forwarded-proto, as Rails does.
-    const own = visited !== undefined && lower === "origin" && value === `${scheme}://${visited}`;
-    local.push(name, own ? `${scheme}://${host}` : value);
+    const own = visited !== undefined && lower === "origin" && value === visited;
+    local.push(name, own ? `${schemeOf(fields)}://${host}` : value);
   }
   return local;
+}
+
+function schemeOf(fields: HeaderList): string {
+  return lastValue(fields, "x-forwarded-proto") ?? "http";
 }

@@ -12,6 +12,7 @@ import { withBase } from "./base-path.ts";
 import type { Call } from "./call.ts";
 import type { OriginAddress } from "../config/config.ts";
 import { type ClientError, hasOtherProtocols, isAbsent } from "./fault.ts";
+import { isNameRefused, isOwnPageRefused } from "./host-check.ts";
 import { Http2 } from "./http2.ts";
 import { lastValue, type Place, prefixOf, relocated } from "./location.ts";
 import { lastWordsOf } from "./origin-socket.ts";
@@ -34,6 +35,8 @@ export interface OriginOptions {
   readonly rewriteLocation: boolean;
   /** Whether the origin learns by which name it is visited. */
   readonly publicName: boolean;
+  /** Told when the origin turned somebody away for that name, each time. */
+  readonly nameRefused?: () => void;
   readonly tls: OriginTls;
   /** See `ConnectConfig.originTimeoutMs`. */
   readonly timeoutMs: number;
@@ -66,6 +69,7 @@ export class Origin {
    */
   replay(exchange: Exchange, watch?: ExchangeWatch, own: HeaderList = []): Answer {
     const { basePath, rewriteLocation, publicName, timeoutMs } = this.#options;
+    const nameRefused = publicName ? this.#options.nameRefused : undefined;
     const { request } = exchange;
     const path = withBase(basePath, request.path);
     const whole = isWhole(exchange);
@@ -95,8 +99,16 @@ export class Origin {
       rewrite: (fields) =>
         rewriteLocation ? relocated(fields, () => this.#place(exchange)) : fields,
       again,
+      forbidden: (beginning) => {
+        if (isNameRefused(beginning)) nameRefused?.();
+      },
       watch,
     });
+    if (nameRefused !== undefined && request.length === "socket") {
+      void answer.done.then((outcome) => {
+        if (isOwnPageRefused(request, outcome)) nameRefused();
+      });
+    }
     const host = this.#host;
     const call: Call = { exchange, path: path ?? "", host, own, publicName, answer };
     const send = (): void => this.#send(call, whole, body);

@@ -162,6 +162,11 @@ const ofTheAgent: Record<keyof typeof agentCodes, Advice> = {
     agent: "`warning: … (insecure-origin, …)`",
     next: "Give `--origin-ca <PEM file>` with the server's certificate or its authority instead.",
   },
+  "name-refused": {
+    agent:
+      "`warning: … (name-refused, …)`, once: a 403 of the server's says so, or it refused a WebSocket to a page of its own",
+    next: "Start the server behind `--`, or give `--no-public-name`: it then believes that it is visited at its own address. Or allow the name in the server's own settings ([host checks](dev-servers.md#host-checks)).",
+  },
   "metrics-exposed": {
     agent: "`warning: … (metrics-exposed, …)`",
     next: "Give `--metrics 9090` for this machine alone. In a container or a cluster, where the scraper is elsewhere: let only it reach the port, by a network of its own or a firewall.",
