@@ -338,6 +338,21 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
     await page.close();
   });
 
+  test("a paused list stays, says how many came meanwhile, and shows them when it goes on", async () => {
+    const page = await open();
+    await row(page, "/products").first().waitFor();
+    await page.getByRole("button", { name: "Pause" }).click();
+    const rows = page.locator(".list .row .path");
+    const before = await rows.allTextContents();
+    await ask("/paused/1");
+    await ask("/paused/2");
+    await page.getByText("Paused: 2 new requests.").waitFor();
+    expect(await rows.allTextContents()).toEqual(before);
+    await page.getByRole("button", { name: "Go on" }).click();
+    await row(page, "/paused/2").waitFor();
+    await page.close();
+  });
+
   test("the status page has what the agent was started with, and no policy was offended", async () => {
     const page = await open();
     await page.getByRole("button", { name: "Status" }).click();

@@ -11,16 +11,19 @@ export type Known = Map<number, Heard>;
 
 /**
  * What is known once a list has come that was asked for at `askedMs`: reports that were heard since then are newer than
- * the list, or are followed by one that is.
+ * the list, or are followed by one that is. What is over and `held` stays, though the agent has forgotten it.
  */
 export function withList(
   known: Known,
   rows: readonly Row[],
-  askedMs: number,
-  heardMs: number,
+  { askedMs, heardMs, held }: { askedMs: number; heardMs: number; held: readonly number[] },
 ): Known {
   const next: Known = new Map(rows.map((row) => [row.id, { row, heardMs }]));
   for (const [id, heard] of known) if (heard.heardMs >= askedMs) next.set(id, heard);
+  for (const id of held) {
+    const heard = known.get(id);
+    if (heard?.row.phase === "over" && !next.has(id)) next.set(id, heard);
+  }
   return next;
 }
 
@@ -39,4 +42,13 @@ export function trim(known: Known, most: number): number[] {
   const open = ids.filter((id) => known.get(id)?.row.phase !== "over");
   for (const id of [...over, ...open].slice(0, Math.max(0, ids.length - most))) known.delete(id);
   return ids.filter((id) => known.has(id)).reverse();
+}
+
+/** The same among those that are not `held`. */
+export function trimOthers(known: Known, most: number, held: readonly number[]): void {
+  const others = new Map(known);
+  for (const id of held) others.delete(id);
+  const left = new Set(trim(others, most));
+  for (const id of held) left.add(id);
+  for (const id of known.keys()) if (!left.has(id)) known.delete(id);
 }

@@ -163,7 +163,7 @@ function App() {
 }
 
 function pausedWords(): string {
-  const waiting = store.rows.size - store.ids.length;
+  const waiting = store.seen - store.seenBefore;
   return waiting > 0 ? `Paused: ${plural(waiting, "new request")}.` : "Paused.";
 }
 

@@ -1,6 +1,6 @@
 /** What the page knows: the list as the agent tells it, what is looked at, and whether the agent is there. */
 import type { List, Row, Status } from "../api.ts";
-import { clear, type Heard, type Known, trim, withList } from "./known.ts";
+import { clear, type Heard, type Known, trim, trimOthers, withList } from "./known.ts";
 
 /** More rows than the agent keeps are of no use. */
 const MOST_ROWS = 1000;
@@ -26,6 +26,8 @@ export class Store {
   seen = 0;
   open = 0;
   paused = false;
+  /** How many had been seen when the list was paused. */
+  seenBefore = 0;
   reach: Reach = "opening";
   status: Status | undefined;
   readonly #listeners = new Set<() => void>();
@@ -83,7 +85,9 @@ export class Store {
     try {
       const askedMs = performance.now();
       const list = await getJson<List>("/api/exchanges");
-      this.rows = withList(this.rows, list.rows, askedMs, performance.now());
+      const held = this.paused ? this.ids : [];
+      const heardMs = performance.now();
+      this.rows = withList(this.rows, list.rows, { askedMs, heardMs, held });
       this.seen = Math.max(this.seen, list.seen);
       if (this.#openMs < askedMs) this.open = list.open;
       if (!this.paused) this.#order();
@@ -104,6 +108,7 @@ export class Store {
 
   pause(paused: boolean): void {
     this.paused = paused;
+    this.seenBefore = this.seen;
     if (!paused) this.#order();
     this.#tell();
   }
@@ -130,6 +135,10 @@ export class Store {
     // Rows that were left out may have ended: what is shown of them would stay open for ever.
     if (missed > 0) this.#later();
     if (fresh) this.#orderSoon();
+    // What is looked at stays; of what waits no more than there will be shown.
+    if (this.rows.size > this.ids.length + 2 * MOST_ROWS) {
+      trimOthers(this.rows, MOST_ROWS, this.ids);
+    }
     this.#tell();
   }
 

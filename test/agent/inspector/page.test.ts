@@ -6,7 +6,13 @@ import { loadPage } from "../../../agent/inspector/page.ts";
 import { parseFilter } from "../../../agent/inspector/ui/filter.ts";
 import { showBytes, showHex, showMs } from "../../../agent/inspector/ui/format.ts";
 import { prettyJson } from "../../../agent/inspector/ui/json.ts";
-import { clear, type Known, trim, withList } from "../../../agent/inspector/ui/known.ts";
+import {
+  clear,
+  type Known,
+  trim,
+  trimOthers,
+  withList,
+} from "../../../agent/inspector/ui/known.ts";
 
 const row: Row = {
   id: 7,
@@ -67,12 +73,22 @@ describe("what the page knows", () => {
     before.set(2, { row: { ...row, id: 2, phase: "over" }, heardMs: 150 });
     before.set(4, { row: { ...row, id: 4, phase: "asked" }, heardMs: 160 });
     const list = [2, 1].map((id): Row => ({ ...row, id, phase: "answering" }));
-    const after = withList(before, list, 100, 200);
+    const after = withList(before, list, { askedMs: 100, heardMs: 200, held: [] });
     expect(phases(after).sort(([a], [b]) => a - b)).toEqual([
       [1, "answering"],
       [2, "over"],
       [4, "asked"],
     ]);
+  });
+
+  test("what a paused list shows stays, however much comes meanwhile", () => {
+    const all = known([1, "over"], [2, "answering"], [3, "over"], [4, "over"], [5, "over"]);
+    const list = [5, 4].map((id): Row => ({ ...row, id, phase: "over" }));
+    const held = [2, 1];
+    const after = withList(all, list, { askedMs: 100, heardMs: 200, held });
+    expect([...after.keys()].sort((a, b) => a - b)).toEqual([1, 4, 5]);
+    trimOthers(all, 2, held);
+    expect([...all.keys()]).toEqual([1, 2, 4, 5]);
   });
 
   test("clearing leaves what is open", () => {
