@@ -9,53 +9,26 @@ import { join } from "node:path";
 import { createServer as createVite } from "vite";
 import { describe, expect, test } from "vitest";
 import { chromiumPath } from "./chromium.ts";
+import { FILM, GAP_BYTES, gappedFilm, sendFilm } from "./film.ts";
 import { useBrowser } from "./use-browser.ts";
 import { poll } from "../support/until.ts";
 import { agrees, listen, type Tunnelled, useWays } from "./ways.ts";
 
 const DOWNLOAD_BYTES = 32 * 1024 * 1024;
-const FILM_SECONDS = 120;
-const SAMPLES_PER_SECOND = 44_100;
-
-/** Silence, which every browser plays and seeks in. */
-function wav(): Buffer {
-  const bytes = FILM_SECONDS * SAMPLES_PER_SECOND;
-  const head = Buffer.alloc(44);
-  head.write("RIFF", 0);
-  head.writeUInt32LE(36 + bytes, 4);
-  head.write("WAVEfmt ", 8);
-  head.writeUInt32LE(16, 16);
-  head.writeUInt16LE(1, 20);
-  head.writeUInt16LE(1, 22);
-  head.writeUInt32LE(SAMPLES_PER_SECOND, 24);
-  head.writeUInt32LE(SAMPLES_PER_SECOND, 28);
-  head.writeUInt16LE(1, 32);
-  head.writeUInt16LE(8, 34);
-  head.write("data", 36);
-  head.writeUInt32LE(bytes, 40);
-  return Buffer.concat([head, Buffer.alloc(bytes, 128)]);
-}
 
 describe.skipIf(chromiumPath === undefined)("Chromium", () => {
   const onPage = useBrowser();
 
   describe("a page", () => {
-    const film = wav();
+    const film = gappedFilm();
+    /** The first bytes of the parts of the film that were asked for, by its URL: each showing has its own. */
+    const asked = new Map<string, number[]>();
     const ways = useWays(async () =>
       listen(
         createServer((request, response) => {
           const { url = "/", headers } = request;
-          if (url === "/film") {
-            const [, from = "0", to = ""] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? "") ?? [];
-            const first = Number(from);
-            const last = to === "" ? film.length - 1 : Number(to);
-            response.writeHead(headers.range === undefined ? 200 : 206, {
-              "content-type": "audio/wav",
-              "accept-ranges": "bytes",
-              "content-length": last - first + 1,
-              "content-range": `bytes ${first}-${last}/${film.length}`,
-            });
-            response.end(film.subarray(first, last + 1));
+          if (url.startsWith("/film?")) {
+            asked.set(url, [...(asked.get(url) ?? []), sendFilm(film, request, response)]);
           } else if (url === "/events") {
             // It ends after each three events; the browser comes again and says which was the last.
             const last = Number(headers["last-event-id"] ?? 0);
@@ -99,25 +72,52 @@ describe.skipIf(chromiumPath === undefined)("Chromium", () => {
     );
 
     agrees(
-      "jumps to the end of a film by a range",
+      "finds the end of a film by a range, and shows the picture of each second that it jumps to",
       ways,
-      (base) =>
-        onPage(`${base}/`, (page) =>
-          page.evaluate(
-            () =>
-              new Promise<number[]>((resolve, reject) => {
-                const video = document.createElement("video");
-                video.src = "film";
-                video.onerror = () => reject(new Error(video.error?.message));
-                video.onloadedmetadata = () => {
-                  video.currentTime = video.duration - 1;
-                };
-                video.onseeked = () => resolve([video.duration, video.currentTime]);
-                video.load();
-              }),
-          ),
-        ),
-      (seen) => expect(seen).toEqual([FILM_SECONDS, FILM_SECONDS - 1]),
+      async (base) => {
+        const showing = `film?${asked.size}`;
+        const seen = await onPage(`${base}/`, (page) =>
+          page.evaluate(async (url) => {
+            const video = document.createElement("video");
+            video.preload = "auto";
+            const happens = (event: string): Promise<void> =>
+              new Promise((resolve, reject) => {
+                video.addEventListener("error", () => reject(new Error(video.error?.message)));
+                video.addEventListener(event, () => resolve(), { once: true });
+              });
+            const known = happens("loadedmetadata");
+            video.src = url;
+            await known;
+            const canvas = document.createElement("canvas").getContext("2d");
+            const pictures: [second: number, ...colour: number[]][] = [];
+            for (const second of [25.5, 5.5, 15.5]) {
+              const there = happens("seeked");
+              video.currentTime = second;
+              await there;
+              canvas?.drawImage(video, 0, 0);
+              const [red = 0, green = 0, blue = 0] = canvas?.getImageData(32, 24, 1, 1).data ?? [];
+              // As good as it is after it was a picture of brightness and colour.
+              pictures.push([
+                video.currentTime,
+                ...[red, green, blue].map((of) => Math.round(of / 255)),
+              ]);
+            }
+            return [video.duration, video.videoWidth, video.videoHeight, pictures];
+          }, showing),
+        );
+        // It asks from a multiple of 32 KiB on.
+        const behindGap = asked.get(`/${showing}`)?.some((first) => first > GAP_BYTES / 2);
+        return { seen, behindGap };
+      },
+      ({ seen, behindGap }) => {
+        const pictures = [
+          [25.5, 0, 0, 1],
+          [5.5, 1, 0, 0],
+          [15.5, 0, 1, 0],
+        ];
+        expect(seen).toEqual([FILM.seconds, FILM.width, FILM.height, pictures]);
+        expect(behindGap).toBe(true);
+      },
     );
 
     agrees(
