@@ -419,4 +419,28 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
     await page.locator(".detail").waitFor({ state: "detached" });
     await page.close();
   });
+
+  test("what is being edited stays when more requests have come than are kept", async () => {
+    const page = await open();
+    await ask("/orders", { method: "POST", body: "{}" });
+    await row(page, "/orders").first().click();
+    await page.getByRole("tab", { name: "Replay" }).click();
+    await page.locator("textarea:not([readonly])").nth(1).waitFor();
+    await page.getByLabel("Body").fill("hours of work");
+    for (let round = 0; round < 1000 / 50; round++) {
+      await Promise.all(Array.from({ length: 50 }, () => ask("/flood")));
+    }
+    await page.locator("footer", { hasText: "1,000 of" }).waitFor();
+    await page.getByLabel("Filter").fill("orders");
+    await page.getByText("No request matches").waitFor();
+    expect(await page.getByLabel("Body").inputValue()).toBe("hours of work");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByRole("alert").getByText("not kept any more").waitFor();
+    // The refusal is in the console too.
+    await poll(() => faults.length > 0, "that the console says so", SLOW_MS);
+    expect(faults.splice(0)).toEqual([expect.stringContaining("404")]);
+    await page.getByRole("button", { name: "Clear" }).click();
+    await page.locator(".detail").waitFor({ state: "detached" });
+    await page.close();
+  });
 });

@@ -36,7 +36,7 @@ function App() {
       }),
     [version, matches],
   );
-  const heard = selected === undefined ? undefined : store.rows.get(selected);
+  const heard = useHeard(selected);
 
   /** To one that may be so new that nobody has told us of it. */
   const follow = async (id: number): Promise<void> => {
@@ -160,6 +160,17 @@ function App() {
       )}
     </>
   );
+}
+
+/** What is looked at: it stays when newer ones have taken its place, and goes when all was cleared. */
+function useHeard(selected: number | undefined): Heard | undefined {
+  const last = useRef<{ readonly heard: Heard; readonly clears: number } | undefined>(undefined);
+  const { rows, clears } = store;
+  const heard = selected === undefined ? undefined : rows.get(selected);
+  if (heard !== undefined) last.current = { heard, clears };
+  const gone = last.current;
+  if (gone?.heard.row.id !== selected || gone?.heard.row.phase !== "over") return heard;
+  return heard ?? (gone.clears === clears ? gone.heard : undefined);
 }
 
 function pausedWords(): string {

@@ -25,6 +25,8 @@ export class Store {
   ids: readonly number[] = [];
   seen = 0;
   open = 0;
+  /** How often all that is over was forgotten. */
+  clears = 0;
   paused = false;
   /** How many had been seen when the list was paused. */
   seenBefore = 0;
@@ -52,6 +54,7 @@ export class Store {
     source.addEventListener("resync", () => void this.resync());
     source.addEventListener("status", () => void this.loadStatus());
     source.addEventListener("cleared", () => {
+      this.clears++;
       clear(this.rows);
       this.#order();
       this.#tell();
