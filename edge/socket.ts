@@ -17,6 +17,7 @@ export class Socket implements Transport {
   readonly secret: Secret;
   readonly #ws: WebSocket;
   #remembered: boolean;
+  #closed = false;
 
   /** `remembered`: the socket has kept through a sleep what `remember()` was given. */
   constructor(ws: WebSocket, connectedAt: number, secret: Secret, remembered: boolean) {
@@ -45,7 +46,13 @@ export class Socket implements Transport {
     }
   }
 
+  /** We have closed it: what still arrives concerns nobody. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   close(code: number, reason: string): void {
+    this.#closed = true;
     try {
       this.#ws.close(code, reason);
     } catch {

@@ -7,17 +7,19 @@ import { randomBytes } from "node:crypto";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../codec/errors.ts";
 import type { Frame, ResponseHead } from "../../codec/frame.ts";
-import { MAX_CREDIT_BYTES, MAX_MESSAGE_BYTES } from "../../codec/limits.ts";
+import { MAX_CREDIT_BYTES, MAX_MESSAGE_BYTES, PROTOCOL } from "../../codec/limits.ts";
 import { HostileAgent, hello, messageOf } from "../support/hostile-agent.ts";
-import { procfs, residentMiB } from "../support/memory.ts";
+import { PeakMemory, procfs, residentMiB } from "../support/memory.ts";
 import { values, Visitor } from "../support/raw-http.ts";
 import { expectUnfinished } from "../support/unfinished.ts";
 import { poll } from "../support/until.ts";
 import { useTunnel } from "../support/use-tunnel.ts";
+import { WebSocketFlood } from "../support/websocket-flood.ts";
 
 const tunnel = useTunnel();
 
 const SERVICE = "hostile";
+const MiB = 1024 * 1024;
 let token: string;
 /** A visitor of the honest service whose answer goes on through all attacks. */
 let witness: Visitor;
@@ -413,6 +415,25 @@ test.runIf(procfs)(
     expect(grown).toBeLessThan(96);
   },
   90_000,
+);
+
+test.runIf(procfs)(
+  "what is sent on over a connection that was closed is not kept",
+  async () => {
+    const agent = new WebSocketFlood(tunnel.edge.port, `/websocket/${SERVICE}`, [
+      `authorization: Bearer ${token}`,
+      `sec-websocket-protocol: ${PROTOCOL}`,
+      `sluice-agent: ${randomBytes(16).toString("hex")}`,
+    ]);
+    const memory = new PeakMemory(tunnel.edge.workerdPid);
+    const sent = await agent.send("bytes", 512 * MiB);
+    const grown = memory.stop();
+    agent.leave();
+
+    expect(sent).toBeGreaterThanOrEqual(512);
+    expect(grown).toBeLessThan(24);
+  },
+  60_000,
 );
 
 test("the honest service's answer went on all the time", async () => {
