@@ -26,6 +26,8 @@ export class Agents {
   readonly #listener: Listener<Socket>;
   readonly #graceMs: number;
   #expectedUntil: number;
+  /** This edge ends: its agents dial the next one. */
+  #dismissed = false;
 
   /**
    * `graceMs`: an agent that was lost so recently is expected back. `expectedUntil`: until when the agents of an edge that
@@ -49,6 +51,13 @@ export class Agents {
     this.#expectedUntil = nowMs + this.#graceMs;
   }
 
+  /** None comes back from now on. */
+  dismiss(): void {
+    this.#dismissed = true;
+    for (const { session } of this.#listener.members)
+      session.drain("draining", "the edge restarts");
+  }
+
   /**
    * The least loaded agent that is not in `except`: that with the fewest open streams, among equals that with the least
    * unacknowledged, then the one that greeted last, which is surely alive. One that owes a sign of life only when there
@@ -68,12 +77,14 @@ export class Agents {
 
   /** Until when one may be ready, in milliseconds from now: 0 when none is expected. */
   expectedWithinMs(nowMs: number): number {
+    if (this.#dismissed) return 0;
     if (this.#listener.expecting) return this.#graceMs;
     return Math.max(0, this.#expectedUntil - nowMs);
   }
 
-  /** Whether an agent is here that takes no new streams. */
+  /** Whether an agent is here that takes no new streams, or all have been sent away. */
   get draining(): boolean {
+    if (this.#dismissed) return true;
     for (const { session } of this.#listener.members) {
       if (session.transport !== undefined && !session.ready) return true;
     }

@@ -155,8 +155,9 @@ export class Correlator extends DurableObject<Env> {
 
   /** Tells all agents to open another connection, and to finish on this one what they have (`self-hosted.ts`). */
   dismiss(): void {
-    for (const { session } of this.#listener.members)
-      session.drain("draining", "the edge restarts");
+    this.#agents.dismiss();
+    // Whoever waits for one waits in vain.
+    this.#waiting.release();
   }
 
   #gone(ws: WebSocket, code: number, reason: string): void {

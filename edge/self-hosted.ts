@@ -14,6 +14,12 @@ export { Correlator };
 // `agent edge` reads it.
 printJson();
 
+/**
+ * How long agents stay after workerd was told to take no more connections: what it took just before has its head read by
+ * then, and still finds its agent.
+ */
+const LAST_HEADS_MS = 100;
+
 /** The names of the objects that agents have dialled. Whoever fills it holds a token, so it cannot be filled at will. */
 const dialled = new Set<string>();
 
@@ -38,8 +44,8 @@ async function noted(
 }
 
 /**
- * Where only the process that has started us can ask. It is answered at once; when the request's body ends, all agents
- * are told to open another connection and to finish what they have on this one.
+ * Where only the process that has started us can ask. It is answered at once; soon after the request's body has ended,
+ * all agents are told to open another connection and to finish what they have on this one.
  */
 export const control = {
   fetch(request: Request, env: Env): Response {
@@ -49,6 +55,7 @@ export const control = {
     const dismiss = async (): Promise<void> => {
       await writer.write(new TextEncoder().encode("ready\n"));
       await request.text();
+      await scheduler.wait(LAST_HEADS_MS);
       await Promise.all(Array.from(dialled, (name) => objects.getByName(name).dismiss()));
       await writer.close();
     };

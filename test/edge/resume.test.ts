@@ -6,6 +6,7 @@ import type { Exchange } from "../../codec/exchange.ts";
 import { Correlator } from "../../edge/correlator.ts";
 import { graceMsOf } from "../../edge/grace.ts";
 import { bodyOf, FakeAgent, newService, reply, send } from "./support/agent.ts";
+import { statusWhen } from "./support/status.ts";
 
 const kilobyte = "0123456789abcdef".repeat(64);
 
@@ -90,6 +91,21 @@ test("beyond the grace they are told to come again", async () => {
   const response = await send(service);
   expect([response.status, response.headers.get("sluice-error")]).toEqual([503, "agent-offline"]);
   expect(response.headers.get("retry-after")).toBe("2");
+});
+
+test("an edge that ends lets nobody wait for agents that it has sent away", async () => {
+  const service = newService();
+  const agent = await FakeAgent.connect({ service });
+  agent.break();
+  await agent.closed;
+  const waiting = send(service);
+  await statusWhen(service, (page) => page.waiting === 1);
+  const stub = env.CORRELATOR.getByName(service);
+  await runInDurableObject(stub, (object) => (object as unknown as Correlator).dismiss());
+  for (const response of [await waiting, await send(service)]) {
+    expect([response.status, response.headers.get("sluice-error")]).toEqual([503, "draining"]);
+    expect(Number(response.headers.get("retry-after"))).toBeGreaterThan(0);
+  }
 });
 
 test("an agent that said goodbye is not waited for", async () => {

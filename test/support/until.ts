@@ -7,6 +7,12 @@
 /** How long a test waits for what should come at once; generous, because the machine may be busy. */
 export const SOON_MS = 10_000;
 
+/**
+ * What is added to a time that is promised: a machine that does other things too adds as much. It is less than what shows
+ * that the promise is broken, which is never shorter than the 5 s between two pings.
+ */
+export const BUSY_MS = 3000;
+
 /** Rejects with `what` when `promise` has not settled within `ms`. */
 export async function within<T>(promise: Promise<T>, what: string, ms = SOON_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
