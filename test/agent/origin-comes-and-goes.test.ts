@@ -87,7 +87,8 @@ describe.each(clients)("by the %s client", (_name, ask) => {
     await expect(ask(end).answer()).rejects.toMatchObject({ code: "origin-refused" });
     const second = performance.now() - begun - first;
     expect(first).toBeGreaterThan(1400);
-    expect(second).toBeLessThan(first / 3);
+    // It did not wait again.
+    expect(second).toBeLessThan(1400);
   });
 });
 

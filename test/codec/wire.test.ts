@@ -30,6 +30,12 @@ function refusal(message: Uint8Array): string | undefined {
 
 const ping = messageOf({ kind: "ping", token: 7 });
 
+/** The processor's time since then, in milliseconds: what others do on this machine is none of it. */
+function cpuMs(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1000;
+}
+
 describe("frames cross the wire", () => {
   test("each as it was, alone or with others in one message", () => {
     fc.assert(
@@ -280,9 +286,9 @@ describe("what a peer makes up", () => {
     ["nothing but the end of a string", hex("92 07 a5 61")],
   ])("is refused at once, and nothing is allocated for it: %s", (_, message) => {
     const before = process.memoryUsage();
-    const began = performance.now();
+    const began = process.cpuUsage();
     expect(["protocol-error", "frame-too-large"]).toContain(refusal(message));
-    expect(performance.now() - began).toBeLessThan(200);
+    expect(cpuMs(began)).toBeLessThan(1000);
     const after = process.memoryUsage();
     expect(
       after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers,
@@ -292,9 +298,9 @@ describe("what a peer makes up", () => {
   test("of many tiny frames costs no more than reading them", () => {
     const message = new Uint8Array(MiB);
     for (let at = 0; at < MiB; at += 2) message.set([0x91, 0x40], at);
-    const began = performance.now();
+    const began = process.cpuUsage();
     expect(framesOf(message)).toEqual([]);
-    expect(performance.now() - began).toBeLessThan(3000);
+    expect(cpuMs(began)).toBeLessThan(3000);
   });
 });
 

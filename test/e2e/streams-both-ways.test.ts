@@ -41,14 +41,12 @@ describe("an answer is delivered as it comes", () => {
     const { response } = await arrival;
 
     let sent = "";
-    let slowestMs = 0;
     for (let i = 10; i < 50; i++) {
       const event = `data: event ${i}\n\n`;
       sent += event;
-      const at = performance.now();
+      // Nothing that comes later can push it out.
       response.write(event);
       expect((await visitor.received(sent.length)).toString()).toBe(sent);
-      slowestMs = Math.max(slowestMs, performance.now() - at);
     }
     response.end();
     const answer = await visitor.answer();
@@ -56,7 +54,6 @@ describe("an answer is delivered as it comes", () => {
 
     expect(answer.body.toString()).toBe(sent);
     expect(answer.ended).toBe("complete");
-    expect(slowestMs).toBeLessThan(1000);
   });
 
   test("single bytes beside a download that never stops", async () => {

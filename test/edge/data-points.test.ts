@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import documented from "../../docs/status-and-metrics.md?raw";
 import { Visit } from "../../edge/visit.ts";
 import { FakeAgent, newService, type Origin, reply, send } from "./support/agent.ts";
+import { SOON_MS } from "./support/soon.ts";
 
 interface Point {
   readonly indexes: string[];
@@ -47,7 +48,7 @@ async function answering(origin: Origin): Promise<void> {
 
 /** The one point of a request, once there is one. */
 async function point(): Promise<Point> {
-  await vi.waitFor(() => expect(points).toHaveLength(1));
+  await vi.waitFor(() => expect(points).toHaveLength(1), SOON_MS);
   const [one] = points;
   if (one === undefined) throw new Error("no point");
   expect(one.indexes).toEqual([service]);

@@ -5,6 +5,7 @@ import { errors } from "../../codec/errors.ts";
 import type { Exchange } from "../../codec/exchange.ts";
 import { bodyOf, FakeAgent, newAgentId, newService, reply, send } from "./support/agent.ts";
 import { signToken } from "./support/token.ts";
+import { SOON_MS } from "./support/soon.ts";
 
 const text = async (service: string): Promise<string> => (await send(service)).text();
 
@@ -119,7 +120,7 @@ test("an agent that takes over makes those drain that the object has slept besid
     origin: (exchange) => reply(exchange, "heir"),
     headers: { "sluice-replace": "1" },
   });
-  await vi.waitFor(() => expect(drained).toEqual(["replaced"]));
+  await vi.waitFor(() => expect(drained).toEqual(["replaced"]), SOON_MS);
   for (let i = 0; i < 3; i++) expect(await text(service)).toBe("heir");
   old.close();
   heir.close();

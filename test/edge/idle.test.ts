@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FakeAgent, newService, reply, send } from "./support/agent.ts";
+import { SOON_MS } from "./support/soon.ts";
 
 /** Timers that are set and neither fired nor cleared: the object runs in this isolate and uses these functions. */
 const pending = new Set<unknown>();
@@ -94,7 +95,7 @@ test("no timer is left when the agent that a request waited for has come", async
     origin: (exchange) => reply(exchange, "here"),
   });
   const answer = send(service);
-  await vi.waitFor(() => expect(pending.size).toBe(1));
+  await vi.waitFor(() => expect(pending.size).toBe(1), SOON_MS);
   agent.greet();
   expect(await (await answer).text()).toBe("here");
   expect(pending.size).toBe(0);

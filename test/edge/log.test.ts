@@ -4,6 +4,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Allowance } from "../../edge/log.ts";
 import { FakeAgent, HeldAnswer, newAgentId, newService, reply, send } from "./support/agent.ts";
+import { SOON_MS } from "./support/soon.ts";
 
 interface Line {
   readonly event: string;
@@ -48,7 +49,7 @@ describe("an agent", () => {
     const about = { service, shard: 2, agent: id, session };
     agent.close(4041, "bye");
     await agent.closed;
-    await vi.waitFor(() => expect(lines).toHaveLength(2));
+    await vi.waitFor(() => expect(lines).toHaveLength(2), SOON_MS);
     expect(lines).toEqual([
       {
         event: "agent-connected",
@@ -71,7 +72,7 @@ describe("an agent", () => {
     await held.begun;
     lines.length = 0;
     agent.break();
-    await vi.waitFor(() => expect(lines).toHaveLength(1));
+    await vi.waitFor(() => expect(lines).toHaveLength(1), SOON_MS);
     await agent.redial();
     held.end();
     expect((await answer).status).toBe(200);
@@ -89,7 +90,7 @@ describe("an agent", () => {
     lines.length = 0;
     agent.close(1001, "going");
     await agent.closed;
-    await vi.waitFor(() => expect(lines).toHaveLength(1));
+    await vi.waitFor(() => expect(lines).toHaveLength(1), SOON_MS);
     expect(lines).toMatchObject([{ event: "agent-gone", agent: id, code: "agent-lost", service }]);
   });
 });

@@ -11,6 +11,7 @@ import {
   send,
 } from "./support/agent.ts";
 import { signToken } from "./support/token.ts";
+import { SOON_MS } from "./support/soon.ts";
 
 interface Page {
   service: string;
@@ -102,7 +103,7 @@ test("an agent that leaves is draining until it has finished", async () => {
   await vi.waitFor(async () => {
     const { agents } = await statusOf(service);
     expect(agents).toMatchObject([{ connected: true, ready: false, draining: true, streams: 1 }]);
-  });
+  }, SOON_MS);
   held.end();
   await (await answer).text();
   agent.close();
@@ -144,7 +145,7 @@ test("an agent that is away is neither connected nor draining, and what it has i
       streams: 1,
       agents: [{ connected: false, ready: false, draining: false, streams: 1 }],
     });
-  });
+  }, SOON_MS);
   await agent.redial();
   held.end();
   expect(await (await answer).text()).toBe("x");
