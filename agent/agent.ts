@@ -94,6 +94,7 @@ export class Agent {
         const isMystery = ending.kind !== "lost" && why.code !== "too-many-agents";
         if (shard === 0 && isMystery) this.#dialledInVain();
       },
+      measured: (shard, ms) => report({ event: "roundTrip", ...ofShard(shard), rttMs: tenths(ms) }),
       draining: (code) => this.#dismissed(code),
       faulty: (error) => {
         const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -178,7 +179,7 @@ export class Agent {
   ): void {
     const url = publicUrl(this.#config);
     const { service, origin, basePath, concurrency } = this.#config;
-    const rttMs = Math.round((session.rttMs ?? 0) * 10) / 10;
+    const rttMs = tenths(session.rttMs ?? 0);
     const of = ofShard(shard);
     if (shard === 0) this.#inVain = 0;
     if (resumed) {
@@ -281,6 +282,11 @@ export interface Final {
 
 function ofShard(shard: number): { readonly shard?: number } {
   return shard === 0 ? {} : { shard };
+}
+
+/** Milliseconds with as many digits as are worth something. */
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10;
 }
 
 function sentence(says: string): string {

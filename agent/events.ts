@@ -67,6 +67,8 @@ export type AgentEvent =
       readonly streams: number;
       readonly rttMs: number;
     })
+  /** A ping was answered: one goes out every 20 s, every 5 s while requests are in flight. */
+  | (OfShard & { readonly event: "roundTrip"; readonly rttMs: number })
   /** Over how many objects the edge spreads the service from now on. */
   | { readonly event: "shards"; readonly shards: number }
   /** The edge sends no more requests: another agent has taken over. */

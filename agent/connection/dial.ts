@@ -48,6 +48,8 @@ export interface DialOptions {
   readonly id: string;
   /** Whether this agent is to take over from all others of the service. */
   readonly replace: boolean;
+  /** A ping was answered after so long. It costs nobody anything: the edge's runtime answers without waking an object. */
+  readonly measured: (rttMs: number) => void;
   /** Told what no peer is to blame for. */
   readonly faulty: (error: unknown) => void;
   /** Greets on the socket, and has the session that it carries. */
@@ -83,6 +85,9 @@ export class Dial implements Transport {
   readonly #settle: (ending: Ending) => void;
   readonly #timers: NodeJS.Timeout[] = [];
   #pingedMs = performance.now();
+  #pings = 0;
+  /** What the latest ping holds, until it is answered. */
+  #pinged: string | undefined;
   #pongDue: NodeJS.Timeout | undefined;
   /** What went wrong, for the close event, which itself says little. */
   #fault: { readonly code: number; readonly note: string } | undefined;
@@ -163,7 +168,10 @@ export class Dial implements Transport {
       this.#heard();
       this.#receive(data, isBinary);
     });
-    ws.on("pong", () => this.#heard());
+    ws.on("pong", (data) => {
+      this.#heard();
+      this.#onPong(data.toString());
+    });
     ws.on("error", (error) => this.#onError(error));
     ws.on("unexpected-response", (_request, response) => void this.#onRefusal(response));
     ws.on("close", (code, reason) => this.#onClose(code, reason.toString()));
@@ -201,7 +209,8 @@ export class Dial implements Transport {
     const idle = this.#dialer.streams === 0;
     if (this.#pongDue !== undefined || (idle && now - this.#pingedMs < IDLE_PING_MS)) return;
     this.#pingedMs = now;
-    this.#ws.ping();
+    this.#pinged = String(++this.#pings);
+    this.#ws.ping(this.#pinged);
     this.#pongDue = setTimeout(
       () => this.abandon(`no sign of life within ${PONG_WITHIN_MS / 1000} s`),
       PONG_WITHIN_MS,
@@ -220,6 +229,13 @@ export class Dial implements Transport {
     if (this.#pongDue === undefined) return;
     clearTimeout(this.#pongDue);
     this.#pongDue = undefined;
+  }
+
+  /** The answer to an earlier ping, and one that comes twice, tell nothing. */
+  #onPong(holds: string): void {
+    if (holds !== this.#pinged) return;
+    this.#pinged = undefined;
+    if (this.#dialer.greeted) this.#options.measured(performance.now() - this.#pingedMs);
   }
 
   #onError(error: Error & { readonly code?: string }): void {

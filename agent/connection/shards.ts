@@ -17,7 +17,7 @@ const DIAL_APART_MS = 10;
 
 export interface ShardsOptions extends Omit<
   ConnectionOptions,
-  "connected" | "disconnected" | "budget"
+  "connected" | "disconnected" | "measured" | "budget"
 > {
   /** How many shards there are; undefined when the edge does not say so now. Never rejects. */
   readonly count: (signal: AbortSignal) => Promise<number | undefined>;
@@ -28,6 +28,8 @@ export interface ShardsOptions extends Omit<
     visitors: Visitors | undefined,
   ) => void;
   readonly disconnected: (shard: number, ending: Ending, retryMs: number) => void;
+  /** See `DialOptions.measured`. */
+  readonly measured: (shard: number, rttMs: number) => void;
   /** There are so many shards now. */
   readonly counted: (shards: number) => void;
 }
@@ -112,7 +114,7 @@ export class Shards {
   }
 
   #open(shard: number, afterMs: number, succeeds = false): void {
-    const { url, id, replace, connected, disconnected, draining } = this.#options;
+    const { url, id, replace, connected, disconnected, measured, draining } = this.#options;
     const target = new URL(url);
     if (shard > 0) target.searchParams.set("shard", String(shard));
     const nth = this.#opened++;
@@ -134,6 +136,10 @@ export class Shards {
         // The shard has another: only what this one still had to finish is without a connection.
         const current = this.#connections.get(shard);
         if (current === undefined || !this.#up.has(current)) disconnected(shard, ending, retryMs);
+      },
+      measured: (rttMs) => {
+        // The shard has another: this one only finishes what it has.
+        if (this.#connections.get(shard) === connection) measured(shard, rttMs);
       },
       draining: (code) => {
         if (code === "draining") this.#succeed(shard, connection);

@@ -185,8 +185,9 @@ export interface Connection {
   readonly shard: number;
   readonly state: "connecting" | "connected" | "disconnected";
   readonly session: string;
-  /** As it was when it was connected. */
+  /** The latest round trip, and when it was measured, since 1970: with the greeting, and with each ping that is answered. */
   readonly rttMs: number;
+  readonly measured: number;
   /** When it was connected or lost, since 1970. */
   readonly since: number;
   /** How often it was connected again; "resumed": with all that was in flight. */

@@ -38,6 +38,7 @@ export class Service {
           state: "connected",
           session,
           rttMs,
+          measured: now,
           since: now,
           reconnects: again ? reconnects + 1 : reconnects,
           resumed,
@@ -53,11 +54,19 @@ export class Service {
           state: "connected",
           session,
           rttMs,
+          measured: now,
           since: now,
           reconnects: reconnects + 1,
           resumed: resumed + 1,
           says: "",
         });
+        return true;
+      }
+      case "roundTrip": {
+        const { shard = 0, rttMs } = event;
+        const connection = this.#connections.get(shard);
+        if (connection === undefined) return false;
+        this.#connections.set(shard, { ...connection, rttMs, measured: now });
         return true;
       }
       case "disconnected": {
@@ -101,6 +110,7 @@ export class Service {
         state: "connecting",
         session: "",
         rttMs: 0,
+        measured: 0,
         since: Date.now(),
         reconnects: 0,
         resumed: 0,

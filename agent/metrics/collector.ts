@@ -79,7 +79,7 @@ export class Collector {
       },
       {
         name: "sluice_rtt_seconds",
-        help: "Round trip to the edge, as measured when the present connection was made.",
+        help: "Latest round trip to the edge: of a ping, every 20 s or every 5 s while requests are in flight; of the greeting before the first.",
         type: "gauge",
         samples: all.flatMap(({ service, connections }) =>
           Array.from(connections).flatMap(([shard, state]) =>

@@ -17,7 +17,7 @@ const methods = new Set("GET HEAD POST PUT PATCH DELETE OPTIONS QUERY TRACE CONN
 /** A connection to one of the service's objects; undefined while there is none. */
 export interface ConnectionState {
   readonly session: string;
-  /** When the connection was made. */
+  /** The latest. */
   readonly rttMs: number;
 }
 
@@ -83,6 +83,12 @@ export class ServiceMetrics implements Watch {
         this.resumed++;
         this.#connection(event.shard, event);
         break;
+      case "roundTrip": {
+        const connection = this.connections.get(event.shard ?? 0);
+        if (connection === undefined) break;
+        this.#connection(event.shard, { ...connection, rttMs: event.rttMs });
+        break;
+      }
       case "disconnected":
         this.#connection(event.shard, undefined);
         break;

@@ -23,6 +23,8 @@ export function levelOf(event: AgentEvent): Level {
       return event.outcome === "ok" || event.outcome === "cancelled" ? "info" : "warn";
     case "connected":
       return (event.shard ?? 0) > 0 && !event.again ? "debug" : "info";
+    case "roundTrip":
+      return "debug";
     default:
       return "info";
   }

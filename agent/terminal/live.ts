@@ -115,8 +115,11 @@ export class LiveVoice implements Voice {
     this.rows([[["  "], [text, "bold"]], BLANK]);
   }
 
+  sees(event: AgentEvent): void {
+    this.#statistics.count(event, this.#options.now());
+  }
+
   event(event: AgentEvent, about: About): void {
-    this.#statistics.count(event);
     const service = this.#service(about);
     switch (event.event) {
       case "request":

@@ -59,6 +59,7 @@ export class Log {
     if (event.event === "connected" && !event.again && (event.shard ?? 0) === 0) {
       this.url(event.url);
     }
+    this.#voice.sees?.(event);
     if (this.#tells(levelOf(event))) this.#voice.event(event, this.#about);
   }
 

@@ -14,13 +14,14 @@ export class Statistics {
   #bytesIn = 0;
   #bytesOut = 0;
   #losses = 0;
-  #rttMs: number | undefined;
+  /** The latest, and when it was measured. */
+  #roundTrip: { readonly rttMs: number; readonly atMs: number } | undefined;
 
   constructor(nowMs: number) {
     this.#startedMs = nowMs;
   }
 
-  count(event: AgentEvent): void {
+  count(event: AgentEvent, nowMs: number): void {
     switch (event.event) {
       case "request": {
         const { ms, bytesIn, bytesOut, outcome } = event;
@@ -33,7 +34,9 @@ export class Statistics {
       }
       case "connected":
       case "resumed":
-        this.#rttMs = event.rttMs;
+      case "roundTrip":
+        if ((event.shard ?? 0) > 0) break;
+        this.#roundTrip = { rttMs: event.rttMs, atMs: nowMs };
         break;
       case "disconnected":
         this.#losses++;
@@ -65,7 +68,10 @@ export class Statistics {
       const all = [...this.#outcomes].map(([outcome, count]) => `${outcome} ${count}`);
       rows.push(["not to the end", all.join(", ")]);
     }
-    const rtt = this.#rttMs === undefined ? "none yet" : `rtt ${showMs(this.#rttMs)}`;
+    const rtt =
+      this.#roundTrip === undefined
+        ? "none yet"
+        : `rtt ${showMs(this.#roundTrip.rttMs)} (${age(nowMs - this.#roundTrip.atMs)} ago)`;
     rows.push(["connection", `${rtt}, tried again ${this.#losses} times`]);
     return rows.map(([name, value]) => [["  "], [name.padEnd(16), "dim"], [value]]);
   }

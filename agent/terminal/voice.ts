@@ -15,6 +15,8 @@ export interface Voice {
   /** The first line of a command that goes on. */
   header(text: string): void;
   event(event: AgentEvent, about: About): void;
+  /** What happens, whether it is told or not, if it is counted. */
+  sees?(event: AgentEvent): void;
   /** A sentence. */
   say(text: string, level: Level, about: About): void;
   /** Text that goes out as it is, as an example to copy. */

@@ -38,6 +38,11 @@ const events: readonly (readonly [name: string, fields: string, when: string])[]
     "another connection, and `streams` requests went on over it",
   ],
   [
+    "roundTrip",
+    "rttMs, shard?",
+    "a ping was answered: one is sent every 20 s, every 5 s while requests are in flight",
+  ],
+  [
     "origin",
     "origin, up, ms, reason?",
     "whether something takes connections at the origin, asked once at the start",

@@ -43,6 +43,7 @@ function call(url: URL, options: Partial<DialerOptions & DialOptions> = {}): Dia
     token,
     id: "an-id-of-22-characters",
     replace: false,
+    measured: () => {},
     faulty: (error) => {
       throw error;
     },
@@ -259,6 +260,35 @@ test.each([
     expect(await called.ended).toMatchObject({ kind: "lost", code: "agent-lost" });
   },
 );
+
+test("the answer to a ping is a round trip, once; one that nobody waits for tells nothing", async () => {
+  edge = await FakeEdge.start();
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+  const connected = Promise.withResolvers<Session>();
+  const measured: number[] = [];
+  call(edge.url, { connected: connected.resolve, measured: (rttMs) => measured.push(rttMs) });
+  await connected.promise;
+  const { ws: socket } = await edge.caller();
+  /** All that went to the agent before has arrived there. */
+  const arrived = async (): Promise<void> => {
+    socket.ping();
+    await once(socket, "pong");
+  };
+  let since = 0;
+  for (const ms of [18, 25]) {
+    socket.pong("1");
+    await arrived();
+    vi.advanceTimersByTime(20_000 - since);
+    const [asked] = (await once(socket, "ping")) as [Buffer];
+    // The answer has left, and is on its way for so long.
+    vi.advanceTimersByTime(ms);
+    since = ms;
+    await arrived();
+    for (const holds of [asked, "", "1", "2", "3"]) socket.pong(holds);
+    await arrived();
+  }
+  expect(measured).toEqual([18, 25]);
+});
 
 test("an edge that opens the connection and says nothing is given up after ten seconds", async () => {
   const server = createHttpServer();

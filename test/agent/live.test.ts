@@ -291,6 +291,29 @@ test("the end: what was served, and nothing that moves", () => {
   expect(vt.cursor).toBe(true);
 });
 
+test("statistics have the latest round trip and its age, whatever is told", () => {
+  const { clock, vt, live } = opened();
+  const log = new Log({
+    json: false,
+    stdout: { write: () => {} },
+    stderr: vt,
+    now: clock.now,
+    voice: live,
+    level: "silent",
+  });
+  log.event(connected);
+  log.event(request);
+  clock.pass(20_000);
+  log.event({ event: "roundTrip", rttMs: 25 });
+  log.event({ event: "roundTrip", rttMs: 70, shard: 1 });
+  clock.pass(3000);
+  expect(vt.text).toBe("");
+  live.sayStatistics();
+  clock.pass(100);
+  expect(vt.text).toMatch(/requests +1 request finished/);
+  expect(vt.text).toMatch(/connection +rtt 25 ms \(3 s ago\), tried again 0 times/);
+});
+
 test("several services share the foot, and each line says whose it is", () => {
   const { clock, vt, log } = opened(100);
   const [shop, api] = [log.of("shop", "shop"), log.of("api", "api ")];

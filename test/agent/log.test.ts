@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { RequestEvent } from "../../agent/events.ts";
+import { levelOf } from "../../agent/terminal/levels.ts";
 import { Log } from "../../agent/terminal/log.ts";
 
 class Paper {
@@ -50,6 +51,14 @@ test("without --json stdout has the URL and nothing else", () => {
   log.url("https://edge.example/send/shop/");
   expect(out.text).toBe("https://edge.example/send/shop/\n");
   expect(err.text).toContain("something\n");
+});
+
+test("a round trip is an event of --json and nothing that people or collectors of logs read", () => {
+  const { log, out, err } = open(true);
+  log.event({ event: "roundTrip", rttMs: 18.2 });
+  expect(out.text).toBe('{"event":"roundTrip","at":1000,"rttMs":18.2}\n');
+  expect(err.text).toBe("");
+  expect(levelOf({ event: "roundTrip", rttMs: 18.2 })).toBe("debug");
 });
 
 test("with --json the URL is only in the events", () => {

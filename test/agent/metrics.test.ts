@@ -363,6 +363,27 @@ describe("an agent's connections", () => {
     expect(collector.readiness().ready).toBe(ready);
   });
 
+  test("have the latest round trip, while there is a connection", () => {
+    const collector = new Collector();
+    const shop = collector.seat("shop");
+    const told = () => scrapeOf(collector).get("sluice_rtt_seconds")?.samples ?? [];
+    const pinged = (rttMs: number, shard?: number): void =>
+      shop.report({ event: "roundTrip", rttMs, ...(shard === undefined ? {} : { shard }) });
+    pinged(1);
+    expect(told()).toEqual([]);
+    for (const name of ["connected", "shards", "second"]) {
+      shop.report(events[name] as AgentEvent);
+    }
+    expect(told().map(({ value }) => value)).toEqual([0.005, 0.007]);
+    pinged(18);
+    pinged(25, 1);
+    expect(told().map(({ value }) => value)).toEqual([0.018, 0.025]);
+    expect(collector.readiness().services[0]?.session).toBe("s");
+    shop.report(events["other"] as AgentEvent);
+    pinged(30, 1);
+    expect(told().map(({ value }) => value)).toEqual([0.018]);
+  });
+
   test("of one service that is down make all of it not ready", () => {
     const collector = new Collector();
     expect(collector.readiness()).toEqual({ ready: false, services: [] });

@@ -74,8 +74,9 @@ export class Run {
     );
   }
 
-  /** The names of its events, but those of requests. */
+  /** The names of its events, but those of requests and pings. */
   get story(): string[] {
-    return this.events.map(({ event }) => event).filter((name) => name !== "request");
+    const names = this.events.map(({ event }) => event);
+    return names.filter((name) => name !== "request" && name !== "roundTrip");
   }
 }

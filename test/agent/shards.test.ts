@@ -173,6 +173,26 @@ test("it asks every minute, for the edge may change what it says while connectio
   await at(1);
 });
 
+test("the round trip to each is told when a ping is answered, but of no connection that only finishes what it has", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+  const started = await start(2);
+  const { run, at } = started;
+  vi.advanceTimersByTime(20_000);
+  const told = [await run.event("roundTrip", 0), await run.event("roundTrip", 1)];
+  expect(new Set(told.map(({ shard }) => shard))).toEqual(new Set([undefined, 1]));
+  const { ws } = await at(1);
+  const { exchange, received } = await hold(started, await at(1));
+  await change(started, 1);
+  await run.event("shards", 1);
+  vi.advanceTimersByTime(5000);
+  await once(ws, "ping");
+  ws.ping();
+  await once(ws, "pong");
+  expect(run.events.filter(({ event }) => event === "roundTrip")).toHaveLength(2);
+  received.response.end();
+  await readAll(exchange);
+});
+
 test("draining ends all connections when what they have is finished, with exit code 0", async () => {
   const started = await start(3);
   const { exchange, received } = await hold(started, await started.at(2));

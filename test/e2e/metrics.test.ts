@@ -51,6 +51,16 @@ test(
     expect(valueOf(scrape, "sluice_connected", { service: "shop" })).toBe(1);
     expect(valueOf(scrape, "sluice_rtt_seconds", { service: "shop" })).toBeLessThan(START_MS);
 
+    // Five seconds with a request in flight: workerd answers a ping.
+    const hold = origin.next(({ target }) => target === "/held");
+    const held = Visitor.ask(edge.place("shop"), { target: "/held" });
+    const { response } = await hold;
+    const { rttMs } = await agent.event("roundTrip", undefined, 0, START_MS);
+    const measured = readMetrics(await (await fetch(String(url))).text());
+    expect(valueOf(measured, "sluice_rtt_seconds")).toBe(Number(rttMs) / 1000);
+    response.end();
+    await held;
+
     await edge.program.stop();
     await agent.event("disconnected");
     const lost = await ready(host);

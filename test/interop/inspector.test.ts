@@ -358,6 +358,8 @@ describe.skipIf(chromiumPath === undefined)("The inspector in Chromium", () => {
     await page.getByRole("button", { name: "Status" }).click();
     await page.getByText("Configuration").waitFor();
     await page.getByText("--inspect-port").waitFor();
+    // Round trips are of some moment, and the page says of which.
+    await page.getByRole("cell", { name: /^[\d.]+ m?s\s*[\d.]+ m?s ago$/ }).waitFor();
     expect(await (await fetch(url.replace(/t=.*/, "t=wrong"))).text()).toContain(
       "URL that the agent printed",
     );

@@ -106,7 +106,7 @@ function ServiceCard({ service }: { readonly service: ServiceStatus }) {
 }
 
 function ConnectionRow({ connection }: { readonly connection: Connection }) {
-  const { shard, state, rttMs, since, reconnects, resumed, session, says } = connection;
+  const { shard, state, rttMs, measured, since, reconnects, resumed, session, says } = connection;
   const went = reconnects === 0 ? "none" : `${reconnects}, ${resumed} with all that was in flight`;
   return (
     <tr>
@@ -115,7 +115,17 @@ function ConnectionRow({ connection }: { readonly connection: Connection }) {
         <span class={`state ${state}`}>{state}</span>
         {says !== "" && <span class="dim"> {says}</span>}
       </td>
-      <td>{state === "connected" ? showMs(rttMs) : "–"}</td>
+      <td>
+        {state === "connected" ? (
+          <>
+            {showMs(rttMs)}
+            <br />
+            <span class="dim">{showMs(Math.max(0, Date.now() - measured))} ago</span>
+          </>
+        ) : (
+          "–"
+        )}
+      </td>
       <td>
         {showTime(since)} <span class="dim">({showMs(Math.max(0, Date.now() - since))})</span>
       </td>
