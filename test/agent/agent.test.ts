@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { Origin } from "../support/origin.ts";
-import { within } from "../support/until.ts";
+import { BUSY_MS, within } from "../support/until.ts";
 import { FakeEdge } from "./fake-edge.ts";
 import { readAll } from "./pair.ts";
 import { Run, type RunFlags } from "./run.ts";
@@ -172,7 +172,7 @@ test("draining with nothing in flight ends at once with exit code 0", async () =
   const caller = await fake.caller();
   await run.event("connected");
   run.agent.drain();
-  expect(await within(run.exit, "its end", 1000)).toBe(0);
+  expect(await within(run.exit, "its end", BUSY_MS)).toBe(0);
   expect(await run.event("draining")).toMatchObject({ inFlight: 0 });
   await fake.until(() => caller.closed, "the close frame");
 });
@@ -199,7 +199,7 @@ test("draining ends only when the edge has read all that was sent", async () => 
   run.agent.drain();
   await expect(within(run.exit, "its end", 300)).rejects.toThrow("in vain");
   caller.ws.resume();
-  expect(await within(run.exit, "its end", 1000)).toBe(0);
+  expect(await within(run.exit, "its end", BUSY_MS)).toBe(0);
 });
 
 test("draining cuts what is not finished when the grace is over", async () => {
@@ -222,7 +222,7 @@ test("stopping ends everything at once", async () => {
   run.agent.drain();
   run.agent.stop();
   await expect(readAll(exchange)).rejects.toThrow();
-  expect(await within(run.exit, "its end", 1000)).toBe(0);
+  expect(await within(run.exit, "its end", BUSY_MS)).toBe(0);
   await server.log[0]?.gone();
 });
 
@@ -232,5 +232,5 @@ test("draining while it waits to dial again ends it", async () => {
   const run = launch({ edge: gone.url, port: 1 });
   expect(await run.event("disconnected")).toMatchObject({ code: "edge-unreachable" });
   run.agent.drain();
-  expect(await within(run.exit, "its end", 1000)).toBe(0);
+  expect(await within(run.exit, "its end", BUSY_MS)).toBe(0);
 });

@@ -18,7 +18,10 @@ export class FakeCloudflare {
 
   private constructor(server: Server) {
     this.#server = server;
-    server.on("request", (request, response) => void this.#answer(request, response));
+    server.on("request", (request, response) => {
+      // What it was asked is no reason to end the tests.
+      this.#answer(request, response).catch(() => response.writeHead(400).end());
+    });
   }
 
   static async start(): Promise<FakeCloudflare> {
