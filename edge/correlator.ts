@@ -34,6 +34,7 @@ import { Socket } from "./socket.ts";
 import { statusPage } from "./status.ts";
 import { Totals } from "./totals.ts";
 import { Visit } from "./visit.ts";
+import { SocketMemory } from "./socket-memory.ts";
 import { joinVisitor } from "./visitor-socket.ts";
 import { headBytes, Waiting } from "./waiting.ts";
 
@@ -62,6 +63,7 @@ export class Correlator extends DurableObject<Env> {
   readonly #budget = new Budget();
   readonly #waiting = new Waiting(WAITING_LIMITS);
   readonly #totals = new Totals();
+  readonly #socketMemory = new SocketMemory();
   readonly #pulse = new Pulse(() => this.#beat());
   readonly #lookout = new Lookout(() => {
     if (this.#agents.streams > 0) this.#pulse.start();
@@ -258,7 +260,8 @@ export class Correlator extends DurableObject<Env> {
       const own: OwnFields = { id: exchange.id, timing };
       if (answered.length === "socket") {
         this.#lookout.joined(exchange);
-        return joinVisitor(exchange, visitorHeaders(answered.headers, own, false), watch);
+        const headers = visitorHeaders(answered.headers, own, false);
+        return joinVisitor(exchange, headers, this.#socketMemory, watch);
       }
       if (head.length === "socket") exchange.outgoing.end();
       return answer(exchange, answered, own, watch);

@@ -11,6 +11,7 @@ import type { Exchange } from "../codec/exchange.ts";
 import { closeFrame, FrameReader, messageFrame, pongFrame } from "./websocket-frames.ts";
 import type { About } from "./log.ts";
 import { codeOf } from "./refusal.ts";
+import type { Holder, SocketMemory } from "./socket-memory.ts";
 import type { Tally } from "./totals.ts";
 
 const MiB = 1024 * 1024;
@@ -18,13 +19,10 @@ const MiB = 1024 * 1024;
 /** The largest message from the origin: it is put together in memory, and an object has 128 MB. The runtime's own bound is 32 MiB. */
 const MAX_SOCKET_MESSAGE_BYTES = 16 * MiB;
 
-/** What the origin may leave unread of a visitor's messages: with one more the visitor is sent away; and what it may send after its end. A single message may be larger. */
-const MAX_UNREAD_BYTES = 2 * MiB;
+/** What a visitor may send after its end, beside what was on its way. */
+const MAX_DROPPED_BYTES = 2 * MiB;
 
-/** What the runtime may hold of our messages for a visitor that does not read, beside the last one. */
-const MAX_UNSENT_BYTES = 1 * MiB;
-
-/** When a visitor with that much unread is looked at again: soon, then more and more seldom, as no event tells that it has read. */
+/** When a visitor that reads too slowly is looked at again: soon, then more and more seldom, as no event tells that it has read. */
 const [FIRST_LOOK_MS, MAX_LOOK_MS] = [1, 64];
 
 /** How long an origin may take to close its connection once both have said goodbye, or the visitor alone: as long as browsers and ws give. */
@@ -47,15 +45,21 @@ export interface SocketWatch {
 }
 
 /** Joins a visitor to the origin, which has accepted its WebSocket: the answer, with `headers`, holds the visitor's end. */
-export function joinVisitor(exchange: Exchange, headers: Headers, watch: SocketWatch): Response {
+export function joinVisitor(
+  exchange: Exchange,
+  headers: Headers,
+  memory: SocketMemory,
+  watch: SocketWatch,
+): Response {
   const { 0: webSocket, 1: ours } = new WebSocketPair();
-  new VisitorSocket(ours, exchange, watch).start();
+  new VisitorSocket(ours, exchange, memory, watch).start();
   return new Response(null, { status: 101, webSocket, headers });
 }
 
-class VisitorSocket {
+class VisitorSocket implements Holder {
   readonly #ws: WebSocket;
   readonly #exchange: Exchange;
+  readonly #memory: SocketMemory;
   readonly #watch: SocketWatch;
   /** The last word to the origin is said: the visitor's goodbye, or the answer to the origin's own. */
   #saidGoodbye = false;
@@ -65,9 +69,10 @@ class VisitorSocket {
   #droppedBytes = 0;
 
   /** `ws` is our end of the visitor's pair; `exchange` has been answered with 101. */
-  constructor(ws: WebSocket, exchange: Exchange, watch: SocketWatch) {
+  constructor(ws: WebSocket, exchange: Exchange, memory: SocketMemory, watch: SocketWatch) {
     this.#ws = ws;
     this.#exchange = exchange;
+    this.#memory = memory;
     this.#watch = watch;
   }
 
@@ -77,14 +82,29 @@ class VisitorSocket {
     // Otherwise binary messages are Blobs from some compatibility date on.
     ws.binaryType = "arraybuffer";
     ws.accept();
+    this.#memory.join(this);
     ws.addEventListener("message", ({ data }) => {
       const message = typeof data === "string" ? data : taken(data as ArrayBuffer);
+      if (!this.#isDeaf()) this.#memory.makeRoom(this, message.length);
       if (!this.#isDeaf()) this.#send(messageFrame(message));
       else this.#drop(message.length);
     });
     ws.addEventListener("close", ({ code, reason }) => this.#visitorClosed(code, reason));
     ws.addEventListener("error", () => this.#visitorClosed(closes.broken, ""));
     void this.#receive();
+  }
+
+  get unreadBytes(): number {
+    return this.#exchange.outgoing.queuedBytes;
+  }
+
+  get unsentBytes(): number {
+    return this.#ws.bufferedAmount;
+  }
+
+  sendAway(): void {
+    this.#close(closes.tryAgainLater, "the origin does not read");
+    this.#end("overloaded");
   }
 
   /** Nothing that is said reaches the origin any more. */
@@ -98,7 +118,7 @@ class VisitorSocket {
    */
   #drop(bytes: number): void {
     this.#droppedBytes += bytes;
-    if (this.#droppedBytes > MAX_UNREAD_BYTES) {
+    if (this.#droppedBytes > MAX_DROPPED_BYTES) {
       throw new Error("The visitor's WebSocket is closed, and it goes on sending: hung up.");
     }
   }
@@ -106,11 +126,6 @@ class VisitorSocket {
   #send(pieces: readonly Uint8Array[]): void {
     const { outgoing } = this.#exchange;
     if (this.#isDeaf()) return;
-    if (outgoing.queuedBytes > MAX_UNREAD_BYTES) {
-      this.#close(closes.tryAgainLater, "the origin does not read");
-      this.#end("overloaded");
-      return;
-    }
     for (const piece of pieces) {
       this.#watch.tally.fromVisitor(piece.byteLength);
       outgoing.write(piece);
@@ -174,7 +189,7 @@ class VisitorSocket {
   /** Returns when the visitor has taken most of what was sent. */
   async #visitorReads(): Promise<void> {
     let wait = FIRST_LOOK_MS;
-    while (!this.#over && this.#ws.bufferedAmount > MAX_UNSENT_BYTES) {
+    while (!this.#over && !this.#memory.maySend(this)) {
       await new Promise((resolve) => setTimeout(resolve, wait));
       wait = Math.min(2 * wait, MAX_LOOK_MS);
     }
@@ -193,6 +208,7 @@ class VisitorSocket {
   #finish(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#memory.leave(this);
     clearTimeout(this.#closing);
     if (!this.#saidGoodbye) this.#exchange.outgoing.end();
     this.#watch.over();
@@ -201,6 +217,7 @@ class VisitorSocket {
   #end(code: ErrorCode, note = ""): void {
     if (this.#over) return;
     this.#over = true;
+    this.#memory.leave(this);
     clearTimeout(this.#closing);
     this.#exchange.cancel(code, note);
     this.#watch.over(code);

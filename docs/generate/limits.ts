@@ -116,9 +116,27 @@ const sections: readonly (readonly [title: string, rows: Rows])[] = [
       ],
       [
         "a visitor's messages that the origin has not read",
-        bytes(numberIn("edge/visitor-socket.ts", "MAX_UNREAD_BYTES")),
+        bytes(numberIn("edge/socket-memory.ts", "MAX_UNREAD_BYTES")),
         "it is closed with 1013",
         "`MAX_UNREAD_BYTES`",
+      ],
+      [
+        "the same of all visitors of an object",
+        bytes(numberIn("edge/socket-memory.ts", "MAX_ALL_UNREAD_BYTES")),
+        "the one with most is closed with 1013",
+        "`MAX_ALL_UNREAD_BYTES`",
+      ],
+      [
+        "what a visitor has not read of its origin's messages",
+        bytes(numberIn("edge/socket-memory.ts", "MAX_UNSENT_BYTES")),
+        "the origin waits",
+        "`MAX_UNSENT_BYTES`",
+      ],
+      [
+        "the same of all visitors of an object",
+        bytes(numberIn("edge/socket-memory.ts", "MAX_ALL_UNSENT_BYTES")),
+        "the origins of those who are behind wait",
+        "`MAX_ALL_UNSENT_BYTES`",
       ],
     ],
   ],

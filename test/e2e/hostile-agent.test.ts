@@ -4,7 +4,7 @@
  * Beside all of these an honest service works on the same edge; it is asked after each attack.
  */
 import { randomBytes } from "node:crypto";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { ErrorCode } from "../../codec/errors.ts";
 import type { Frame, ResponseHead } from "../../codec/frame.ts";
 import { MAX_CREDIT_BYTES, MAX_MESSAGE_BYTES, PROTOCOL } from "../../codec/limits.ts";
@@ -426,6 +426,7 @@ test.runIf(procfs)(
       `sluice-agent: ${randomBytes(16).toString("hex")}`,
     ]);
     const memory = new PeakMemory(tunnel.edge.workerdPid);
+    onTestFinished(() => void memory.stop());
     const sent = await agent.send("bytes", 512 * MiB);
     const grown = memory.stop();
     agent.leave();
