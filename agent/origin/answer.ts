@@ -14,6 +14,9 @@ import type { ExchangeWatch } from "../watch.ts";
 /** An origin on this machine or network that takes longer than this to accept a connection is not there. */
 export const CONNECT_TIMEOUT_MS = 5000;
 
+/** In how many steps a time is waited for: a process that was stopped, or starved, loses one of them at most. */
+const STEPS = 4;
+
 /** What can be done to a request that is under way. */
 export interface Flow {
   pause(): void;
@@ -127,10 +130,7 @@ export class Answer {
     this.#timer = undefined;
     const { timeoutMs } = this.#options;
     if (timeoutMs === 0 || this.#head !== undefined || this.over) return;
-    this.#timer = setTimeout(
-      () => this.fail("origin-timeout", `no answer within ${timeoutMs} ms`),
-      timeoutMs,
-    );
+    this.#failIn(timeoutMs, "origin-timeout", `no answer within ${timeoutMs} ms`);
   }
 
   /** The visitor is to blame for silence: the origin waits for the rest of the request. */
@@ -277,10 +277,18 @@ export class Answer {
 
   #expectConnection(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(
-      () => this.fail("origin-refused", `no connection within ${CONNECT_TIMEOUT_MS} ms`),
-      CONNECT_TIMEOUT_MS,
-    );
+    const note = `no connection within ${CONNECT_TIMEOUT_MS} ms`;
+    this.#failIn(CONNECT_TIMEOUT_MS, "origin-refused", note);
+  }
+
+  /** Time in which this process did not run is not the origin's: what it said then is still to be read. */
+  #failIn(ms: number, code: ErrorCode, note: string): void {
+    let left = STEPS;
+    const step = (): void => {
+      if (left-- === 0) this.fail(code, note);
+      else this.#timer = setTimeout(step, Math.ceil(ms / STEPS));
+    };
+    step();
   }
 
   #finish(outcome: RequestOutcome, status: number, reason = ""): void {

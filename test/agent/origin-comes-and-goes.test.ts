@@ -1,9 +1,11 @@
 /** Origins that restart, and connections that end while they are idle. */
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo, type ListenOptions, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, test } from "vitest";
 import { ContinueFilter } from "../../agent/origin/origin-socket.ts";
 import type { OriginOptions } from "../../agent/origin/origin.ts";
@@ -133,6 +135,30 @@ async function stale(
   expect(await readAll(exchange)).toBe("ok");
   return { end, heads };
 }
+
+test("an answer that came while the agent was stopped counts, though its time is over", async () => {
+  const worker = new Worker(
+    `const { parentPort } = require("node:worker_threads");
+    const server = require("node:http").createServer((_request, response) => {
+      parentPort.postMessage("asked");
+      setTimeout(() => response.end("in time"), 20);
+    });
+    server.listen(0, "127.0.0.1", () => parentPort.postMessage(server.address().port));`,
+    { eval: true },
+  );
+  try {
+    const [port] = (await once(worker, "message")) as [number];
+    end = await TunnelEnd.to(port, { timeoutMs: 400 });
+    const exchange = end.ask();
+    await once(worker, "message");
+    // Nothing runs here meanwhile, as after SIGSTOP.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+    expect(await exchange.answer()).toMatchObject({ status: 200 });
+    expect(await readAll(exchange)).toBe("in time");
+  } finally {
+    await worker.terminate();
+  }
+});
 
 describe("a kept connection that the origin closes as a request is sent", () => {
   const closing: readonly (readonly [string, (socket: Socket) => void])[] = [
