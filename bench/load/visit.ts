@@ -3,6 +3,7 @@
  */
 import { connect, type Socket } from "node:net";
 import type { Target } from "./job.ts";
+import { reset } from "../site/reset.ts";
 import { ResponseReader } from "./response.ts";
 
 /** The head of a request, ready to be written. */
@@ -39,7 +40,7 @@ export function visit(
     };
     // A reset rather than a farewell: workerd takes a mere FIN for a visitor who still listens.
     const stop = (): void => {
-      socket.resetAndDestroy();
+      reset(socket);
       settle();
     };
     const attempt = (step: () => void): void => {
