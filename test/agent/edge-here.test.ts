@@ -53,6 +53,14 @@ test("when it says that it listens it answers, and SIGTERM ends it and workerd w
   expect(alive(pid)).toBe(false);
 });
 
+test("what bundled the Worker is gone when it listens", async () => {
+  const program = edge(["--port", "0"]);
+  await urlOf(program);
+  const left = (): string[] => descendants(program.pid).map(({ name }) => name);
+  expect(left().some((name) => name.startsWith("workerd"))).toBe(true);
+  await poll(() => !left().some((name) => name.startsWith("esbuild")), "the end of esbuild");
+});
+
 test("without a secret it makes one, keeps it for its owner only, and finds it again", async () => {
   const data = join(directory, "data");
   const first = edge(["--port", "0", "--data", data]);

@@ -28,6 +28,8 @@ const notRun: Readonly<Record<string, string>> = {
   certbot: "wants a public name",
   "nginx -t": "test/e2e/behind-proxies.test.ts runs it",
   docker: "there is no Docker daemon",
+  "install -o": "wants to be root",
+  chown: "wants to be root",
 };
 
 const directory = mkdtempSync(join(tmpdir(), "sluice-test-"));

@@ -76,6 +76,16 @@ describe("the systemd units", () => {
     expect(setting(text, "KillMode")).toBe("mixed");
   });
 
+  test("start what crashes again without an end, and have an end for a configuration that is wrong", async () => {
+    const text = await unit("sluice-edge.service");
+    const seconds = (name: string): number => Number(setting(text, name));
+    const starts = seconds("StartLimitBurst");
+    expect(seconds("RestartSec") * starts).toBeGreaterThan(seconds("StartLimitIntervalSec"));
+    // As long as a start on a busy machine may take, from which the next visitor's knock begins another.
+    expect(seconds("StartLimitIntervalSec")).toBeGreaterThan(1.5 * starts);
+    expect(setting(await unit("sluice-agent@.service"), "StartLimitIntervalSec")).toBe("0");
+  });
+
   test(
     "start an edge on the socket and an agent that serve a visitor",
     async () => {
