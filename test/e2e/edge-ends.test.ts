@@ -57,7 +57,8 @@ async function insist<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
-    const nothing = /ended before the head of an answer|socket hang up|ECONNRESET/;
+    const nothing =
+      /ended before the head of an answer|socket hang up|ECONNRESET|before secure TLS connection/;
     if (error instanceof Error && nothing.test(error.message)) return ask();
     throw error;
   }
