@@ -85,9 +85,8 @@ class VisitorSocket implements Holder {
     this.#memory.join(this);
     ws.addEventListener("message", ({ data }) => {
       const message = typeof data === "string" ? data : taken(data as ArrayBuffer);
-      if (!this.#isDeaf()) this.#memory.makeRoom(this, message.length);
-      if (!this.#isDeaf()) this.#send(messageFrame(message));
-      else this.#drop(message.length);
+      if (this.#isDeaf()) this.#drop(message.length);
+      else this.#send(messageFrame(message));
     });
     ws.addEventListener("close", ({ code, reason }) => this.#visitorClosed(code, reason));
     ws.addEventListener("error", () => this.#visitorClosed(closes.broken, ""));
@@ -124,12 +123,14 @@ class VisitorSocket implements Holder {
   }
 
   #send(pieces: readonly Uint8Array[]): void {
-    const { outgoing } = this.#exchange;
     if (this.#isDeaf()) return;
-    for (const piece of pieces) {
-      this.#watch.tally.fromVisitor(piece.byteLength);
-      outgoing.write(piece);
-    }
+    let bytes = 0;
+    for (const piece of pieces) bytes += piece.byteLength;
+    // Pongs too: an origin may ask for them and not read them.
+    this.#memory.makeRoom(this, bytes);
+    if (this.#isDeaf()) return;
+    this.#watch.tally.fromVisitor(bytes);
+    for (const piece of pieces) this.#exchange.outgoing.write(piece);
   }
 
   /**

@@ -68,7 +68,7 @@ test("of visitors who together leave too much unread, those with most are sent a
   onTestFinished(() => void memory.stop());
   const crowd: { visitor: WebSocket; origin: WebSocket }[] = [];
   let away = 0;
-  for (let i = 0; i < 16; i++) {
+  for (let i = 0; i < 64; i++) {
     const each = await tunnel.pair();
     each.origin.pause();
     each.visitor.on("close", (code) => (away += code === 1013 ? 1 : 0));
@@ -87,7 +87,8 @@ test("of visitors who together leave too much unread, those with most are sent a
   }, "the first who have to go");
   small.visitor.send("still here");
   expect(String((await within(once(small.visitor, "message"), "an echo"))[0])).toBe("still here");
-  expect(memory.growth).toBeLessThan(64);
+  // 16 MiB, and what V8 has not collected of the hundreds that passed: 55 to 70. If each were counted only alone, 460.
+  expect(memory.growth).toBeLessThan(128);
   for (const { visitor, origin } of [...crowd, small]) {
     visitor.terminate();
     origin.terminate();
@@ -124,4 +125,26 @@ test("an origin that floods a visitor which does not read is held back, and all 
   visitor.resume();
   await poll(() => whole === messages, "all messages", 30_000);
   visitor.terminate();
+}, 60_000);
+
+test("an origin that asks for pongs and does not read them ends the connection, and memory stays bounded", async () => {
+  const { visitor, origin } = await tunnel.pair();
+  const closed = closeOf(visitor);
+  const memory = new PeakMemory(tunnel.pids[0]);
+  onTestFinished(() => void memory.stop());
+  let over = false;
+  void closed.then(() => (over = true));
+  origin.pause();
+  const payload = Buffer.alloc(125);
+  await poll(
+    () => {
+      if (origin.bufferedAmount === 0) for (let i = 0; i < 8192; i++) origin.ping(payload);
+      return over;
+    },
+    "the end of it",
+    45_000,
+  );
+  expect((await closed)[0]).toBe(1013);
+  expect(memory.growth).toBeLessThan(48);
+  origin.terminate();
 }, 60_000);
