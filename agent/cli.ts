@@ -1,5 +1,9 @@
+#!/usr/bin/env node
 /**
  * The command line: flags to values, errors to sentences, ends to exit codes. The commands are in `commands/program.ts`.
+ *
+ * Executable, though `bin/agent.js` is what `npx agent` starts: npx keeps the link it made when the checkout was first
+ * used (`~/.npm/_npx`), whatever `package.json` says by now, and for checkouts of the first days that link ends here.
  */
 import { CommanderError } from "commander";
 import { complain, usageMistake } from "./commands/complaint.ts";
