@@ -86,6 +86,15 @@ export const MIN_RTT_MS = 5;
 /** Sent bytes that the agent has not proven to have read, by a PONG it cannot guess: there the edge pauses, whatever credit it was given. workerd queues without bound what a peer does not read. */
 export const UNPROVEN_BYTES = 16 * MiB;
 
+/** Beside so many unanswered requests the next ones share messages: with fewer, each round trip is felt more than what it costs. */
+export const COALESCE_BESIDE = 8;
+
+/** How long a request waits for others at most, then: the shortest timer there is. */
+export const COALESCE_MS = 1;
+
+/** So many do not wait for more: a message of 8 has saved most of what messages cost. */
+export const COALESCED_REQUESTS = 8;
+
 /** What an agent keeps of messages that the edge has not acknowledged, at most: the largest window twice over, on its way out and unacknowledged. */
 export const AGENT_RETAIN_BYTES = 32 * MiB;
 

@@ -58,6 +58,7 @@ export class Mux<Owner> {
   /** Streams with credit to give; the sum waits in the inbox, so that a slow socket never queues many frames. */
   readonly #credits = new Queue<Stream<Owner>>();
   #pong: number | undefined;
+  #unanswered = 0;
   #highestId = 0;
   /** The last stream of ours whose REQUEST was fetched by `poll()`. */
   #announcedId = 0;
@@ -80,6 +81,11 @@ export class Mux<Owner> {
   /** Streams that are not over. */
   get size(): number {
     return this.#streams.size;
+  }
+
+  /** Those that we opened and whose answer has not begun. */
+  get unanswered(): number {
+    return this.#unanswered;
   }
 
   find(id: number): Stream<Owner> | undefined {
@@ -126,6 +132,8 @@ export class Mux<Owner> {
     const stream = new Stream<Owner>(++this.#highestId, head, inbox, outbox);
     outbox.announce(head.length);
     this.#streams.set(stream.id, stream);
+    stream.unanswered = true;
+    this.#unanswered++;
     this.#queue({ kind: "request", stream: stream.id, credit: windowBytes, head });
     return stream;
   }
@@ -233,6 +241,7 @@ export class Mux<Owner> {
           throw new TunnelError("protocol-error", `stream ${stream.id} asked for no WebSocket`);
         }
         this.#advance(stream, "head");
+        this.#answered(stream);
         stream.inbox.expect(frame.head.length);
         this.#forgetIfOver(stream);
         return { kind: "answered", stream, head: frame.head };
@@ -397,17 +406,29 @@ export class Mux<Owner> {
   #close(stream: Stream<Owner>): void {
     stream.outbox.discard();
     if (stream.inbox.state !== "ended") stream.inbox.discard();
-    this.#streams.delete(stream.id);
+    this.#forget(stream);
   }
 
   #concludeDeclined(stream: Stream<Owner>): void {
     if (!isOver(stream.outbox.state)) return;
     this.#queue({ kind: "cancel", stream: stream.id, code: "not-needed", note: "" });
-    this.#streams.delete(stream.id);
+    this.#forget(stream);
   }
 
   #forgetIfOver(stream: Stream<Owner>): void {
-    if (stream.over) this.#streams.delete(stream.id);
+    if (stream.over) this.#forget(stream);
+  }
+
+  #forget(stream: Stream<Owner>): void {
+    this.#answered(stream);
+    this.#streams.delete(stream.id);
+  }
+
+  /** Nobody waits for the beginning of its answer any more. */
+  #answered(stream: Stream<Owner>): void {
+    if (!stream.unanswered) return;
+    stream.unanswered = false;
+    this.#unanswered--;
   }
 
   #queue(frame: Frame): void {

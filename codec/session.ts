@@ -7,6 +7,7 @@
  */
 import type { Host } from "./body.ts";
 import { Budget } from "./budget.ts";
+import { Coalescer } from "./coalescer.ts";
 import { closeOf, type ErrorCode, TunnelError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import type { Frame, Hello, RequestHead } from "./frame.ts";
@@ -54,6 +55,7 @@ export class Session {
   readonly #mux: Mux<Exchange>;
   readonly #proof: Proof;
   readonly #vitals: Vitals;
+  readonly #coalescer: Coalescer;
   readonly #host: Host;
   readonly #poll = (): Frame | undefined => this.#nextFrame();
   readonly #flush = (): void => {
@@ -78,6 +80,7 @@ export class Session {
     this.#messenger = new Messenger({ platform, budget, retainBytes });
     this.#proof = new Proof(random);
     this.#vitals = new Vitals(platform.now());
+    this.#coalescer = new Coalescer(platform, () => this.#wake());
     this.#mux = new Mux({
       acceptStreams: accept === undefined ? 0 : introduction.maxStreams,
       requestCreditBytes: introduction.credit,
@@ -258,13 +261,14 @@ export class Session {
     if (this.#helloDue) this.#sayHello(transport);
     const stream = this.#mux.open(head, now);
     const exchange = new Exchange(this.#mux, stream, this.#host);
-    this.#wake();
+    if (!this.#coalescer.holds(this.#mux.unanswered)) this.#wake();
     return exchange;
   }
 
   /** Sends what is ready, as far as the transport, the peer's acknowledgements and its proofs allow. */
   flush(): void {
     if (this.#error !== undefined) return;
+    this.#coalescer.left();
     while (!this.#messenger.blocked && !this.#proof.missing) {
       // The peer answers the latest PING only: one that asks for proof must not be overtaken.
       this.#messenger.askIfDue(this.#proof.token ?? ASKING);
@@ -325,6 +329,7 @@ export class Session {
     const error = new TunnelError(code, note);
     this.#error = error;
     this.#messenger.close();
+    this.#coalescer.stop();
     const opens = this.#options.accept === undefined;
     for (const stream of this.#mux.abandon()) {
       // What never left may go elsewhere.

@@ -16,6 +16,8 @@ export class Stream<Owner> implements Ready {
   owner: Owner | undefined;
   /** Whether it is in line for a turn: see `turns.ts`. */
   scheduled = false;
+  /** Whether we opened it and its answer has not begun. */
+  unanswered = false;
   /** Whether a CREDIT frame for it is on the mux's list. */
   creditListed = false;
 

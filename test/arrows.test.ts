@@ -6,7 +6,7 @@ const root = new URL("..", import.meta.url);
 
 /** The files of the kernel, each of which may import those before it. */
 const order =
-  "assert limits errors frame headers request-id timing-report head half budget credit queue inbox outbox turns stream mux shape wire transport link messenger greeting body exchange proof vitals session listener dialer";
+  "assert limits errors frame headers request-id timing-report head half budget credit queue inbox outbox turns stream mux shape wire transport link messenger greeting body exchange proof vitals coalescer session listener dialer";
 const kernel = order.split(" ").map((name) => `${name}.ts`);
 
 function sourceOf(room: string, file: string): string {

@@ -254,10 +254,18 @@ class Simulation {
   check(): void {
     this.checkBudget("opener", this.openerBudget);
     this.checkBudget("acceptor", this.acceptorBudget);
+    this.checkUnanswered();
     for (const talk of this.talks) {
       this.checkCredit(talk, "request");
       this.checkCredit(talk, "answer");
     }
+  }
+
+  checkUnanswered(): void {
+    const open = [...this.pair.opener.mux.streams];
+    const unanswered = open.filter(({ inbox }) => inbox.state === "idle").length;
+    must(this.pair.opener.mux.unanswered === unanswered, "unanswered are those without a head");
+    must(this.pair.acceptor.mux.unanswered === 0, "who opens nothing waits for nothing");
   }
 
   checkBudget(name: EndName, budget: Budget): void {

@@ -110,6 +110,25 @@ function dataSizes(count: number): number[] {
   return sizes;
 }
 
+/** So many requests at once, and the last of them waits for others. */
+const COALESCED = limits.COALESCE_BESIDE + 2;
+
+/** How many of `count` requests, opened one after the other, have left `ms` later. */
+function leftAtOnce(count: number, ms: number): number {
+  const { end, clock } = edge();
+  for (let i = 0; i < count; i++) {
+    end.session.open(get);
+    end.transport.turn();
+  }
+  clock.now += ms;
+  end.platform.ring();
+  end.transport.turn();
+  return end.transport
+    .frames()
+    .flat()
+    .filter(({ kind }) => kind === "request").length;
+}
+
 /** What is true at each limit, and what is true one beyond. A limit without an entry does not compile. */
 const sides: Record<keyof typeof limits, readonly [at: () => void, beyond: () => void]> = {
   PROTOCOL: [
@@ -332,6 +351,24 @@ const sides: Record<keyof typeof limits, readonly [at: () => void, beyond: () =>
   UNPROVEN_BYTES: [
     () => expect(limits.UNPROVEN_BYTES).toBeGreaterThan(limits.MAX_MESSAGE_BYTES),
     () => expect(limits.UNPROVEN_BYTES).toBeLessThan(limits.BUDGET_BYTES),
+  ],
+  COALESCE_BESIDE: [
+    () => expect(leftAtOnce(limits.COALESCE_BESIDE, 0)).toBe(limits.COALESCE_BESIDE),
+    () => expect(leftAtOnce(limits.COALESCE_BESIDE + 2, 0)).toBe(limits.COALESCE_BESIDE + 1),
+  ],
+  COALESCE_MS: [
+    () => expect(leftAtOnce(COALESCED, limits.COALESCE_MS)).toBe(COALESCED),
+    () => expect(leftAtOnce(COALESCED, limits.COALESCE_MS / 2)).toBe(COALESCED - 1),
+  ],
+  COALESCED_REQUESTS: [
+    () =>
+      expect(leftAtOnce(COALESCED - 1 + limits.COALESCED_REQUESTS, 0)).toBe(
+        COALESCED - 1 + limits.COALESCED_REQUESTS,
+      ),
+    () =>
+      expect(leftAtOnce(COALESCED + limits.COALESCED_REQUESTS, 0)).toBe(
+        COALESCED - 1 + limits.COALESCED_REQUESTS,
+      ),
   ],
   AGENT_RETAIN_BYTES: [
     () => expect(isFull(limits.AGENT_RETAIN_BYTES, limits.AGENT_RETAIN_BYTES - 1)).toBe(false),
