@@ -26,7 +26,7 @@ import { Pulse } from "./pulse.ts";
 import { codeOf, refusal } from "./refusal.ts";
 import { requestHead, sendBody, type VisitorHead } from "./request.ts";
 import { unsentId } from "./request-id.ts";
-import { answer, type AnswerWatch, type OwnFields, visitorHeaders } from "./response.ts";
+import { addVisitorFields, answer, type AnswerWatch, type OwnFields } from "./response.ts";
 import { mayTryAnother } from "./retry.ts";
 import { type Route, routeOf } from "./route.ts";
 import { aboutObject, PROBE_SHARD } from "./shards.ts";
@@ -260,7 +260,8 @@ export class Correlator extends DurableObject<Env> {
       const own: OwnFields = { id: exchange.id, timing };
       if (answered.length === "socket") {
         this.#lookout.joined(exchange);
-        const headers = visitorHeaders(answered.headers, own, false);
+        const headers = new Headers();
+        addVisitorFields(headers, answered.headers, own, false);
         return joinVisitor(exchange, headers, this.#socketMemory, watch);
       }
       if (head.length === "socket") exchange.outgoing.end();

@@ -62,37 +62,42 @@ function responseFor(
   const { status, reason, length } = head;
   const { incoming } = exchange;
   const bodyless = isBodyless(status) || exchange.request.method === "HEAD";
-  const headers = visitorHeaders(head.headers, own, bodyless);
   // encodeBody: the bytes are the origin's, already encoded or not; the runtime must not touch them.
-  const init = { status, statusText: reason, headers, encodeBody: "manual" as const };
+  const init = { status, statusText: reason, encodeBody: "manual" as const };
+  const responseWith = (body: Uint8Array | ReadableStream | null): Response => {
+    const response = new Response(body, init);
+    // Not given with the rest: the runtime would copy them.
+    addVisitorFields(response.headers, head.headers, own, bodyless);
+    return response;
+  };
   if (bodyless || length === "none" || length === 0) {
     // A body that an agent sends all the same is dropped, and its credit with it.
     if (!incoming.ended) exchange.cancel("not-needed", "an answer without body");
-    const response = new Response(null, init);
+    const response = responseWith(null);
     watch.over();
     return response;
   }
   if (incoming.complete && length !== "unknown") {
     const body = wholeBody(exchange);
     watch.tally.toVisitor(body.byteLength);
-    const response = new Response(body, init);
+    const response = responseWith(body);
     watch.over();
     return response;
   }
   const source = new AnswerSource(exchange, length, watch);
-  return new Response(new ReadableStream(source, { highWaterMark: 0 }), init);
+  return responseWith(new ReadableStream(source, { highWaterMark: 0 }));
 }
 
 /**
- * The origin's fields but those that are ours to set. `content-length` follows from the body, except where there is
+ * Adds the origin's fields but those that are ours to set, and ours. `content-length` follows from the body, except where there is
  * none. Appended, not given as pairs: the runtime walks pairs by JavaScript's iterators, at twice the cost.
  */
-export function visitorHeaders(
+export function addVisitorFields(
+  headers: Headers,
   fields: HeaderList,
   { id, timing }: OwnFields,
   keepsLength: boolean,
-): Headers {
-  const headers = new Headers();
+): void {
   const crossed = crossing(fields);
   for (let i = 0; i + 1 < crossed.length; i += 2) {
     const name = crossed[i] as string;
@@ -102,7 +107,6 @@ export function visitorHeaders(
   headers.append(REQUEST_ID, id);
   // Beside the origin's own, as one list.
   if (timing !== undefined) headers.append("server-timing", timing);
-  return headers;
 }
 
 /** All chunks of a body that has arrived completely, as one. */
