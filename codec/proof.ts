@@ -9,7 +9,9 @@ export class Proof {
   readonly #random: (() => number) | undefined;
   #sentBytes = 0;
   #provenBytes = 0;
-  #asked: { readonly token: number; readonly sentBytes: number } | undefined;
+  /** The token whose answer is awaited, and what was sent before it was asked with. Not an object: one that is rarely made unmakes optimized code. */
+  #token: number | undefined;
+  #askedBytes = 0;
 
   /** `random` gives the tokens; without it nothing has to be proven. */
   constructor(random: (() => number) | undefined) {
@@ -23,7 +25,7 @@ export class Proof {
 
   /** The token whose answer is awaited. */
   get token(): number | undefined {
-    return this.#asked?.token;
+    return this.#token;
   }
 
   /** Bytes were sent. Returns the token to ask with, when it is time to. */
@@ -34,22 +36,23 @@ export class Proof {
 
   /** A PONG came. Returns the next token to ask with, when it is time to. */
   answered(token: number): number | undefined {
-    if (this.#asked === undefined || token !== this.#asked.token) return undefined;
-    this.#provenBytes = this.#asked.sentBytes;
-    this.#asked = undefined;
+    if (token !== this.#token) return undefined;
+    this.#provenBytes = this.#askedBytes;
+    this.#token = undefined;
     return this.#ask();
   }
 
   /** Both ends begin anew. */
   reset(): void {
     this.#provenBytes = this.#sentBytes;
-    this.#asked = undefined;
+    this.#token = undefined;
   }
 
   #ask(): number | undefined {
     const due = this.#sentBytes - this.#provenBytes >= UNPROVEN_BYTES / 4;
-    if (this.#random === undefined || this.#asked !== undefined || !due) return undefined;
-    this.#asked = { token: this.#random(), sentBytes: this.#sentBytes };
-    return this.#asked.token;
+    if (this.#random === undefined || this.#token !== undefined || !due) return undefined;
+    this.#token = this.#random();
+    this.#askedBytes = this.#sentBytes;
+    return this.#token;
   }
 }
